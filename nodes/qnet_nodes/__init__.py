@@ -1,0 +1,1 @@
+"""Processor platforms and stations: sheets without behaviour, every number with its source."""

@@ -1,0 +1,104 @@
+"""What a processor platform and a heralding station are made of: numbers with units, no behaviour.
+
+The same records describe a platform sheet (in :mod:`qnet_nodes` or a plug-in), the world's noise and the
+link layer's fidelity estimate. Fidelities of gates are *average gate* fidelities; convert with
+:mod:`qnet.physics.gates`, never plug in. Infinite times are allowed and mean "no decay".
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+
+class _Sheet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of hardware records."""
+
+
+class Coherence(_Sheet, frozen=True):
+    """Memory of one kind of qubit: ``t1_s`` > 0, 0 < ``t2_s`` <= 2 ``t1_s``, both may be inf."""
+
+    t1_s: float = math.inf
+    t2_s: float = math.inf
+
+
+class Operation(_Sheet, frozen=True):
+    """A gate or an initialisation: duration and average fidelity (1 = perfect)."""
+
+    duration_s: float
+    fidelity: float = 1.0
+
+
+class Readout(_Sheet, frozen=True):
+    """Read-out in Z: ``error_0_prob`` = P(read 1 | 0), ``error_1_prob`` = P(read 0 | 1)."""
+
+    duration_s: float
+    error_0_prob: float = 0.0
+    error_1_prob: float = 0.0
+
+
+class Emission(_Sheet, frozen=True):
+    """Photonic interface of a communication qubit.
+
+    Attributes:
+        wavelength_m: of the emitted photon.
+        efficiency_prob: chance that an attempt puts a photon into the fibre that leads to the station.
+            If the published figure already counts the detector, give the station efficiency 1.
+        interval_s: shortest time between the starts of two attempts.
+        preparation_s: from the start of an attempt to the emission of the photon.
+        spin_photon_fidelity: fidelity of the emitted spin-photon pair (Werner-like), 1 = perfect.
+    """
+
+    wavelength_m: float
+    efficiency_prob: float
+    interval_s: float
+    preparation_s: float = 0.0
+    spin_photon_fidelity: float = 1.0
+
+
+class Platform(_Sheet, frozen=True):
+    """One processor.
+
+    Slots are numbered from 0: first the communication qubits, then the memory qubits.
+    """
+
+    species: str
+    communication_slots: int
+    memory_slots: int
+    communication: Coherence
+    memory: Coherence
+    gate_1q: Operation
+    gate_2q: Operation
+    initialise: Operation
+    readout: Readout
+    emission: Emission
+
+    @property
+    def slots(self) -> int:
+        """Number of slots of both roles."""
+        return self.communication_slots + self.memory_slots
+
+    def role_of(self, slot: int) -> str:
+        """"communication" or "memory"."""
+        return "communication" if slot < self.communication_slots else "memory"
+
+    def coherence_of(self, slot: int) -> Coherence:
+        """Memory times of one slot."""
+        return self.communication if slot < self.communication_slots else self.memory
+
+
+class Station(_Sheet, frozen=True):
+    """Detectors of a heralding station.
+
+    Attributes:
+        detector_efficiency_prob: chance that an arriving photon fires its detector.
+        dark_rate_hz: dark counts and other noise counts per detector.
+        window_s: detection window of one attempt.
+        number_resolving: True if a detector tells one photon from two.
+    """
+
+    detector_efficiency_prob: float = 1.0
+    dark_rate_hz: float = 0.0
+    window_s: float = 1e-7
+    number_resolving: bool = False

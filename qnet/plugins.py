@@ -1,0 +1,179 @@
+"""Registry of plug-ins: found through entry points, loaded by name, checked before use.
+
+Theory
+    An installed package names its catalogue records (:mod:`qnet.seams`) in the entry-point group
+    of their seam. A topology mentions a name; only then is that plug-in imported. A name that no
+    topology mentions costs nothing and cannot run code. Discovery reads the metadata of the
+    installed packages once per process (a few milliseconds).
+Not modelled
+    Priorities: two packages that give the same name in one group are an error that names both.
+Sources
+    Python packaging user guide, "Entry points specification".
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final, Literal, overload
+
+from qnet.errors import PluginError
+from qnet.seams import API_VERSION, App, HeraldingScheme, LinkProtocol, PlatformSheet
+
+Group = Literal["qnet.platforms", "qnet.heralding", "qnet.links", "qnet.apps"]
+PluginRecord = PlatformSheet | HeraldingScheme | LinkProtocol | App
+
+GROUPS: Final[dict[str, type[PlatformSheet | HeraldingScheme | LinkProtocol | App]]] = {
+    "qnet.platforms": PlatformSheet,
+    "qnet.heralding": HeraldingScheme,
+    "qnet.links": LinkProtocol,
+    "qnet.apps": App,
+}
+"""Entry-point group of each seam and the record that it holds."""
+
+_WORDS: Final = {
+    "qnet.platforms": "platform",
+    "qnet.heralding": "heralding scheme",
+    "qnet.links": "link protocol",
+    "qnet.apps": "application",
+}
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """One line of ``qnet plugins list``.
+
+    Attributes:
+        group, name: the seam and the name in it.
+        package, version: the distribution that provides it; empty if unknown.
+        status: "ok" or "failed".
+        error: why it failed; empty if it did not.
+    """
+
+    group: str
+    name: str
+    package: str
+    version: str
+    status: str
+    error: str
+
+
+@overload
+def find(group: Literal["qnet.platforms"], name: str) -> PlatformSheet: ...
+@overload
+def find(group: Literal["qnet.heralding"], name: str) -> HeraldingScheme: ...
+@overload
+def find(group: Literal["qnet.links"], name: str) -> LinkProtocol: ...
+@overload
+def find(group: Literal["qnet.apps"], name: str) -> App: ...
+def find(group: Group, name: str) -> PluginRecord:
+    """Load the plug-in ``name`` of ``group``, and nothing else.
+
+    Raises:
+        PluginError: no such name (the message lists the known ones and the nearest spelling), two
+            packages give the same name, the import fails, or the record has another type, name or
+            interface version than its seam asks for.
+    """
+    points = _points(group).get(name)
+    if points is None:
+        raise PluginError(unknown(group, name))
+    return _load(group, name, points)
+
+
+def names(group: Group) -> tuple[str, ...]:
+    """Names in ``group``, sorted. Nothing is imported."""
+    return tuple(sorted(_points(group)))
+
+
+def unknown(group: Group, name: str) -> str:
+    """The sentence that says that ``name`` is not in ``group`` and what is."""
+    known = names(group)
+    near = difflib.get_close_matches(name, known, n=1)
+    guess = f"; did you mean {near[0]!r}?" if near else ""
+    listing = ", ".join(known) if known else "none is installed"
+    return f"no {_WORDS[group]} is named {name!r}{guess} (known: {listing})"
+
+
+def catalogue() -> list[CatalogueEntry]:
+    """Every plug-in of every seam, loaded and checked. A failure is an entry, not an exception."""
+    entries = []
+    for group in GROUPS:
+        for name, points in sorted(_points(group).items()):
+            package, version = _origin(points[0])
+            error = ""
+            try:
+                _load(group, name, points)
+            except PluginError as failure:
+                error = str(failure)
+            status = "failed" if error else "ok"
+            entries.append(CatalogueEntry(group, name, package, version, status, error))
+    return entries
+
+
+def forget() -> None:
+    """Drop the cached scan, for tests and for programs that install packages while they run."""
+    _scan.cache_clear()
+
+
+@cache
+def _scan() -> Mapping[str, Mapping[str, Sequence[EntryPoint]]]:
+    """Entry points by group and name; a list longer than one is a clash."""
+    found: dict[str, dict[str, list[EntryPoint]]] = {group: {} for group in GROUPS}
+    every = entry_points()
+    for group, by_name in found.items():
+        for point in every.select(group=group):
+            by_name.setdefault(point.name, []).append(point)
+    return found
+
+
+def _points(group: str) -> Mapping[str, Sequence[EntryPoint]]:
+    if group not in GROUPS:
+        raise PluginError(f"a plug-in group must be one of {', '.join(GROUPS)}, got {group!r}")
+    return _scan()[group]
+
+
+def _load(group: str, name: str, points: Sequence[EntryPoint]) -> PluginRecord:
+    what = f"{_WORDS[group]} {name!r}"
+    if len(points) > 1:
+        givers = " and ".join(_giver(point) for point in points)
+        raise PluginError(f"{what} must be given by one package, got {givers}; uninstall one")
+    point = points[0]
+    try:
+        record = point.load()
+    except Exception as failure:
+        # A plug-in's import runs foreign code: whatever it raises becomes one sentence with its
+        # cause.
+        raise PluginError(
+            f"{what} of {_giver(point)} cannot be loaded: {type(failure).__name__}: {failure}"
+        ) from failure
+    expected = GROUPS[group]
+    if not isinstance(record, expected):
+        raise PluginError(
+            f"{what} of {_giver(point)} must be a {expected.__name__}, got {type(record).__name__}"
+        )
+    if record.api != API_VERSION:
+        raise PluginError(
+            f"{what} of {_giver(point)} is made for plug-in interface {record.api!r}, "
+            f"this qnet offers {API_VERSION!r}"
+        )
+    if record.name != name:
+        raise PluginError(
+            f"{what} of {_giver(point)} must call itself by its entry point's name, "
+            f"got {record.name!r}"
+        )
+    return record
+
+
+def _origin(point: EntryPoint) -> tuple[str, str]:
+    """Package and version that provide an entry point."""
+    if point.dist is None:
+        return "", ""
+    return point.dist.name, point.dist.version
+
+
+def _giver(point: EntryPoint) -> str:
+    package, version = _origin(point)
+    return f"{point.value} ({package} {version})" if package else point.value

@@ -1,0 +1,1 @@
+"""The runtime: hosts, clocks, transports and the launcher. The only part of the core that knows Trio."""

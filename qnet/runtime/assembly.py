@@ -1,0 +1,91 @@
+"""Puts a world together and sums a run up; the same for every mode."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from qnet import __version__
+from qnet.ids import NodeId
+from qnet.plan import RunPlan
+from qnet.runtime.node import Seams
+from qnet.units import seconds
+from qnet.world.recorder import Recorder
+from qnet.world.world import World
+
+SUMMARY_FILE: Final = "summary.json"
+
+
+def build_world(plan: RunPlan, host_of: Mapping[NodeId, str], folder: Path | None) -> World:
+    """The world of a plan, with the QuTiP engine."""
+    from qnet.world.engine_qutip import QutipEngine  # imports numpy and qutip: one second, world only
+    from qnet.world.store import Store
+
+    platforms = {node.name: node.platform for node in plan.nodes if node.platform is not None}
+    seams = Seams(plan)
+    return World(
+        plan,
+        host_of=host_of,
+        schemes=seams.schemes,
+        store=Store(QutipEngine(), platforms, cluster_cap=plan.cluster_cap),
+        recorder=Recorder(folder),
+        initiator=next(iter(seams.app.roles)),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions that can change a run's numbers, for the summary."""
+    from importlib.metadata import version
+
+    names = ("trio", "msgpack", "msgspec", "numpy", "qutip")
+    return {
+        "qnet": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in names},
+    }
+
+
+def summarise(
+    world: World, *, mode: str, wall_s: float, status: str, fault: str = "", max_lag_s: float = 0.0
+) -> dict[str, Any]:
+    """The content of ``summary.json``."""
+    plan = world.plan
+    summary: dict[str, Any] = {
+        "network": plan.network,
+        "seed": plan.seed,
+        "mode": mode,
+        "status": status,
+        "versions": versions(),
+        "simulated_s": seconds(world.authority.now),
+        "wall_s": round(wall_s, 3),
+        "trace_sha256": world.recorder.trace_sha256,
+        "requests": world.ledger.summary(),
+        "attempts": dict(sorted(world.optics.attempts_made.items())),
+        "app": {
+            "name": plan.app.name,
+            "results": {
+                node: {"role": role, "result": result}
+                for node, (role, result) in sorted(world.app_results.items())
+            },
+        },
+    }
+    if max_lag_s > 0.0:
+        summary["max_lag_s"] = round(max_lag_s, 3)
+    if fault:
+        summary["fault"] = fault
+    if world.ledger.half_announced:
+        summary["half_announced_at_end"] = world.ledger.half_announced
+    return summary
+
+
+def finish(world: World, summary: dict[str, Any], folder: Path | None) -> bytes:
+    """Close the record and write the summary; its JSON."""
+    world.recorder.close()
+    data = msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
+    if folder is not None:
+        (folder / SUMMARY_FILE).write_bytes(data)
+    return data

@@ -1,0 +1,381 @@
+"""The driver: performs the effects of a node's machines and writes down every step.
+
+The only loop that calls machines. An event goes to one machine; its effects are performed in order; what
+they cause inside the node (requests down, indications up, slots granted) is queued and handled before the
+next outside event, until nothing is left. Each step leaves one trace line.
+
+Slots
+    A slot has one holder: a machine, the application, or nobody. ``Acquire`` gives a free one, ``Indicate``
+    with slots and requests that carry one hand it over, ``Release`` empties it. Touching a slot that
+    somebody else holds is an error of the program, found before the world is asked.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from qnet.errors import BackendError, LocalProtocolError, QnetError, WireError
+from qnet.hardware import Platform
+from qnet.ids import LinkId, NodeId, OpId, SlotId
+from qnet.machine import (
+    Abort,
+    Acquire,
+    Acquired,
+    Applied,
+    Apply,
+    Attempt,
+    DeadlineReached,
+    Indicate,
+    Indicated,
+    Machine,
+    Message,
+    Observed,
+    Received,
+    Release,
+    Request,
+    Requested,
+    Send,
+    Withdraw,
+)
+from qnet.program import Program
+from qnet.units import Instant
+from qnet.wire.catalogue import Catalogue
+from qnet.wire.codes import Refusal
+from qnet.wire.control import (
+    AbortAttempt,
+    Clicked,
+    Discard,
+    Envelope,
+    Item,
+    NodeReport,
+    Output,
+    Post,
+    ProgramEnded,
+    Refused,
+    RunProgram,
+    StartAttempt,
+)
+from qnet.wire.frame import encode_body
+
+APP: Final = "app"
+STEP_LIMIT: Final = 100_000
+"""Machine steps of one node within one grant after which it is declared to loop."""
+
+
+class MachineFault(QnetError):
+    """A machine raised or broke its contract: names node, machine, input, state and instant."""
+
+
+class Driver:
+    """One node's machines.
+
+    Args:
+        node: name of the node.
+        platform: its processor, None for a station.
+        catalogue: message kinds of the run.
+        to_app: called with each indication that reaches the top, and each message for the application.
+        note: called with each indication that goes to the application, for the world's ledger.
+    """
+
+    def __init__(
+        self,
+        node: NodeId,
+        *,
+        platform: Platform | None,
+        catalogue: Catalogue,
+        to_app: Callable[[Indicated | Received | Applied | Acquired], None],
+        note: Callable[[Any], list[Output]],
+    ) -> None:
+        self.node = node
+        self.now = Instant(0)
+        self.round = 0
+        self.outputs: list[Output] = []
+        self._catalogue = catalogue
+        self._to_app = to_app
+        self._note = note
+        self._machines: dict[str, Machine] = {}
+        self._above: dict[str, str] = {}
+        self._below: dict[str, str] = {}
+        self._link_with: dict[NodeId, LinkId] = {}
+        self._queue: deque[tuple[str, Any]] = deque()
+        self._ops: dict[OpId, str] = {}
+        self._sent: dict[NodeId, int] = {}
+        self._received: dict[NodeId, int] = {}
+        slots = range(platform.slots) if platform else range(0)
+        self._platform = platform
+        self._holder: dict[SlotId, str] = {SlotId(slot): "" for slot in slots}
+        self._waiting: list[tuple[str, Acquire]] = []
+        self._trace: list[bytes] = []
+        self._json = msgspec.json.Encoder()
+        self._steps = 0
+
+    # ------------------------------------------------------------ set-up
+
+    def add(
+        self, name: str, machine: Machine, *, below: str = "", remote: NodeId | None = None
+    ) -> None:
+        """Add a machine under ``name`` ("layer:link"); ``below`` names the machine that serves it."""
+        self._machines[name] = machine
+        if below:
+            self._below[name] = below
+            self._above[below] = name
+        if remote is not None:
+            self._link_with[remote] = LinkId(name.partition(":")[2])
+
+    @property
+    def machines(self) -> Mapping[str, Machine]:
+        """Machines by name."""
+        return self._machines
+
+    def next_deadline(self) -> Instant | None:
+        """The earliest deadline of this node's machines."""
+        earliest: Instant | None = None
+        for machine in self._machines.values():
+            deadline = machine.next_deadline()
+            if deadline is not None and (earliest is None or deadline < earliest):
+                earliest = deadline
+        return earliest
+
+    def holders(self) -> dict[SlotId, str]:
+        """Who holds which slot, for tests and crash reports."""
+        return {slot: holder for slot, holder in self._holder.items() if holder}
+
+    # ------------------------------------------------------------ events from outside
+
+    def begin(self, now: Instant, delta: int) -> None:
+        """A new grant."""
+        self.now = now
+        self.round = delta
+        self._steps = 0
+
+    def items(self, items: list[Item]) -> None:
+        """Handle what is due, in the order given."""
+        for item in items:
+            match item:
+                case Envelope():
+                    self._envelope(item)
+                case ProgramEnded(op, outcomes):
+                    owner = self._ops.pop(op)
+                    self._enqueue(owner, Applied(op, outcomes))
+                case Clicked(link, pattern):
+                    self._enqueue(f"station:{link}", Observed(link, pattern))
+                case Refused(op, _code, text):
+                    raise BackendError(f"{self.node}: the world refused: {text}", op=op)
+            self._drain()
+
+    def fire_deadlines(self) -> None:
+        """Give DeadlineReached to every machine that is due, until none is."""
+        again = True
+        while again:
+            again = False
+            for name, machine in self._machines.items():
+                deadline = machine.next_deadline()
+                if deadline is not None and deadline <= self.now:
+                    self._enqueue(name, DeadlineReached())
+                    self._drain()
+                    again = True
+
+    def _envelope(self, envelope: Envelope) -> None:
+        source = envelope.source
+        expected = self._received.get(source, 0)
+        if envelope.seq != expected:
+            raise WireError(
+                f"message {envelope.seq} must be number {expected} of its channel",
+                code=Refusal.SEQUENCE,
+                peer=source,
+                where=envelope.kind,
+            )
+        self._received[source] = expected + 1
+        message = self._catalogue.decode(envelope.kind, envelope.body, peer=source)
+        event = Received(source, envelope.kind, message, envelope.sent_at)
+        self._enqueue(self._addressee(envelope, message), event)
+
+    def _addressee(self, envelope: Envelope, message: Message) -> str:
+        layer = self._catalogue.layer_of(envelope.kind)
+        if layer == APP:
+            return APP
+        link = getattr(message, "link", None) or self._link_with.get(envelope.source)
+        for name in (f"{layer}:{link}", f"station:{link}"):
+            if name in self._machines:
+                return name
+        raise WireError(
+            f"message must be about a link of {self.node}, got link {link!r}",
+            code=Refusal.WRONG_TARGET,
+            peer=envelope.source,
+            where=envelope.kind,
+        )
+
+    # ------------------------------------------------------------ events from the application
+
+    def request(self, machine: str, request: Any) -> None:
+        """The application asks a machine."""
+        self._enqueue(machine, Requested(request))
+        self._drain()
+
+    def app_effects(self, *effects: Any) -> None:
+        """The application acts on slots that it holds, asks for one, or sends a message."""
+        self._step(APP, None, effects, None)
+        for effect in effects:
+            self._perform(APP, effect)
+        self._drain()
+
+    def app_returned(self, effect: Any) -> None:
+        """Write down that the application has returned."""
+        self._step(APP, None, (effect,), None)
+
+    # ------------------------------------------------------------ the loop
+
+    def _enqueue(self, machine: str, event: Any) -> None:
+        self._queue.append((machine, event))
+
+    def _drain(self) -> None:
+        queue = self._queue
+        while queue:
+            name, event = queue.popleft()
+            if name == APP:
+                self._to_app(event)
+                continue
+            self._steps += 1
+            machine = self._machines[name]
+            if self._steps > STEP_LIMIT:
+                raise MachineFault(
+                    f"{self.node}: machine {name} must come to rest within {STEP_LIMIT} steps of one instant; "
+                    f"at {self.now} ps it is in state {machine.state!r} and was given {event!r}"
+                )
+            try:
+                effects = machine.handle(event, self.now)
+                self._step(name, event, effects, machine.state)
+                for effect in effects:
+                    self._perform(name, effect)
+            except QnetError as error:
+                raise MachineFault(self._blame(name, event, error)) from error
+            except Exception as error:
+                raise MachineFault(self._blame(name, event, error)) from error
+
+    def _blame(self, name: str, event: object, error: Exception) -> str:
+        state = self._machines[name].state
+        return (
+            f"{self.node}: machine {name} failed on {event!r} in state {state!r} at {self.now} ps: "
+            f"{type(error).__name__}: {error}"
+        )
+
+    def _step(self, machine: str, event: Any, effects: Any, state: Any) -> None:
+        line = {
+            "at": self.now,
+            "round": self.round,
+            "node": self.node,
+            "machine": machine,
+            "event": event,
+            "effects": effects,
+            "state": state,
+        }
+        self._trace.append(self._json.encode(line))
+
+    def _perform(self, name: str, effect: Any) -> None:
+        match effect:
+            case Send(target, message):
+                self._send(target, message)
+            case Apply(op, program):
+                self._check_held(name, program)
+                self._ops[op] = name
+                self.outputs.append(RunProgram(op, program))
+            case Attempt(op, link, slot, until):
+                self._must_hold(name, slot)
+                self.outputs.append(StartAttempt(op, link, slot, until))
+            case Abort(op):
+                self.outputs.append(AbortAttempt(op))
+            case Acquire():
+                self._waiting.append((name, effect))
+                self._assign()
+            case Withdraw(token):
+                self._waiting = [
+                    (who, want)
+                    for who, want in self._waiting
+                    if who != name or want.token != token
+                ]
+            case Release(slot):
+                self._must_hold(name, slot)
+                self._holder[slot] = ""
+                self.outputs.append(Discard(slot))
+                self._assign()
+            case Request(request):
+                self._hand_over(name, self._below[name], getattr(request, "slot", None))
+                self._enqueue(self._below[name], Requested(request))
+            case Indicate(indication, slots):
+                above = self._above.get(name, APP)
+                for slot in slots:
+                    self._hand_over(name, above, slot)
+                if above == APP:
+                    self.outputs.extend(self._note(indication))
+                self._enqueue(above, Indicated(indication))
+            case _:
+                raise LocalProtocolError(
+                    f"effect must be one of Send, Apply, Attempt, Abort, Acquire, Withdraw, Release, Request, "
+                    f"Indicate, got {effect!r}"
+                )
+
+    def _send(self, target: NodeId, message: Message) -> None:
+        if not self._catalogue.knows(message):
+            raise LocalProtocolError(
+                f"message type must be listed by a plug-in of this run, got {type(message).__name__} "
+                f"(kind {message.kind!r})"
+            )
+        seq = self._sent.get(target, 0)
+        self._sent[target] = seq + 1
+        self.outputs.append(Post(target, message.kind, seq, encode_body(message)))
+
+    # ------------------------------------------------------------ slots
+
+    def _assign(self) -> None:
+        if self._platform is None:
+            return
+        still: list[tuple[str, Acquire]] = []
+        for name, want in self._waiting:
+            slot = self._free(want.role)
+            if slot is None:
+                still.append((name, want))
+            else:
+                self._holder[slot] = name
+                self._enqueue(name, Acquired(want.token, slot))
+        self._waiting = still
+
+    def _free(self, role: str) -> SlotId | None:
+        if self._platform is None:
+            return None
+        for slot, holder in self._holder.items():
+            if not holder and self._platform.role_of(slot) == role:
+                return slot
+        return None
+
+    def _must_hold(self, name: str, slot: SlotId) -> None:
+        holder = self._holder.get(slot)
+        if holder != name:
+            raise LocalProtocolError(
+                f"{name} must hold slot {slot} of {self.node} to use it; its holder is {holder or 'nobody'}"
+            )
+
+    def _check_held(self, name: str, program: Program) -> None:
+        for instruction in program.instructions:
+            slots = getattr(instruction, "slots", None)
+            for slot in slots if slots is not None else (instruction.slot,):  # type: ignore[union-attr]
+                self._must_hold(name, slot)
+
+    def _hand_over(self, giver: str, taker: str, slot: SlotId | None) -> None:
+        if slot is None:
+            return
+        self._must_hold(giver, slot)
+        self._holder[slot] = taker
+
+    # ------------------------------------------------------------ report
+
+    def collect(self) -> NodeReport:
+        """Outputs and trace lines since the last report."""
+        trace = b"\n".join(self._trace) + b"\n" if self._trace else b""
+        report = NodeReport(self.node, self.outputs, trace)
+        self.outputs = []
+        self._trace = []
+        return report

@@ -1,0 +1,44 @@
+"""Guards against orphans: a process that dies with its parent, and what a dead process died of."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def die_with_parent(number: signal.Signals) -> None:
+    """Ask the kernel for ``number`` when the parent's thread that started us ends (Linux; else nothing).
+
+    The signal follows the *thread* that forked, so processes are started from main threads only. Elsewhere
+    the closed socket alone ends the process.
+    """
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != parent:  # it died while we asked
+        os.kill(os.getpid(), number)
+
+
+def process_state(pid: int) -> str:
+    """State letter of a process ("R", "S", "T" stopped, "Z" dead, "" gone or unknown)."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return text.rpartition(")")[2].split()[0]
+
+
+def exit_words(status: int) -> str:
+    """Words for a wait status as ``os.waitstatus_to_exitcode`` gives it."""
+    if status < 0:
+        return f"was killed by {signal.Signals(-status).name}"
+    return f"ended with exit status {status}"

@@ -1,0 +1,240 @@
+"""A host: one Trio run that shows simulated time to the nodes it holds.
+
+The host never decides about time. When none of its tasks is runnable it hands its report to a
+:class:`Port` and gets its next grant; between the two it may wait as long as the rest of the network
+needs. The machines of its nodes are stepped right there, outside any task; Trio runs only when an
+application has something to do.
+
+The port is the transport seam: embedded, it is the world itself; otherwise a connection to the world's
+process. Nothing here knows which.
+"""
+
+from __future__ import annotations
+
+import heapq
+import traceback
+from collections.abc import Sequence
+from typing import Protocol
+
+import trio
+
+from qnet.errors import ClockStalled, QnetError, RuntimeFault
+from qnet.ids import NodeId
+from qnet.plan import RunPlan
+from qnet.runtime.clock import SimulatedClock
+from qnet.runtime.determinism import CURRENT_NODE, deterministic
+from qnet.runtime.node import Node, Seams
+from qnet.units import Instant, seconds
+from qnet.wire.control import Grant, NodeReport, Report
+
+
+class Port(Protocol):
+    """How a host reaches the world."""
+
+    def first(self) -> Grant | None:
+        """Wait for the first grant; None if the run is over before it began."""
+        ...
+
+    def exchange(self, report: Report) -> Grant | None:
+        """Hand in a report and wait for the next grant; None when the run is over."""
+        ...
+
+
+class AppFailed(QnetError):
+    """An application raised; names node, role and instant."""
+
+
+class Host:
+    """Runs some nodes of a plan.
+
+    Args:
+        plan: of the run.
+        names: the nodes of this host.
+        port: the way to the world.
+    """
+
+    def __init__(self, plan: RunPlan, names: Sequence[NodeId], port: Port) -> None:
+        self._plan = plan
+        self._port = port
+        self._now = Instant(0)
+        self._round = 0
+        self._woken = False
+        self._started = False
+        self._over = False
+        self._afterwards = 0
+        self._fault: BaseException | None = None
+        self._start: trio.Event | None = None
+        self._scope: trio.CancelScope | None = None
+        self._touched: dict[Node, None] = {}
+        self._agenda: list[tuple[Instant, NodeId]] = []
+        self._deadlines: dict[NodeId, Instant | None] = {}
+        seams = Seams(plan)
+        self.nodes = {
+            name: Node(plan, name, seams, woken=self._wake, touch=self._touch)
+            for name in sorted(names)
+        }
+        self._clock = SimulatedClock(self._idle, self._spinning)
+
+    def run(self) -> None:
+        """Run the nodes until the world says that the run is over.
+
+        Raises:
+            QnetError: a machine, an application or the connection failed.
+        """
+        with deterministic(self._plan.explore_schedule) as instruments:
+            try:
+                trio.run(self._main, clock=self._clock, instruments=instruments)
+            except BaseException as error:
+                if self._fault is None:
+                    raise self._app_failed(error) from error
+        if self._fault is not None:
+            raise self._fault
+
+    async def _main(self) -> None:
+        self._start = trio.Event()
+        async with trio.open_nursery() as nursery:
+            self._scope = nursery.cancel_scope
+            for node in self.nodes.values():
+                if node.session is not None:
+                    token = CURRENT_NODE.set(node.name)
+                    nursery.start_soon(self._app, node)
+                    CURRENT_NODE.reset(token)
+            await trio.sleep_forever()
+
+    async def _app(self, node: Node) -> None:
+        assert self._start is not None
+        await self._start.wait()
+        try:
+            await node.run_app()
+        except Exception as error:
+            if self._over:
+                return
+            assert node.session is not None
+            raise AppFailed(
+                f"{node.name}: application {self._plan.app.name} ({node.session.role}) failed at "
+                f"{seconds(self._now):.9g} s simulated: {_words(error)}"
+            ) from error
+
+    # ------------------------------------------------------------ the idle hook
+
+    def _idle(self, deadline: Instant | None) -> None:
+        """Nothing is runnable: settle, report, wait, perform what is due; return when Trio has work."""
+        if self._over:
+            self._let_go(deadline)
+            return
+        try:
+            self._turns(deadline)
+        except BaseException as error:
+            self._end(error)
+
+    def _turns(self, deadline: Instant | None) -> None:
+        if not self._started:
+            self._started = True
+            grant = self._port.first()
+            assert self._start is not None
+            self._start.set()
+            if grant is None:
+                self._end(None)
+                return
+            self._begin(grant)
+            return
+        while True:
+            self._settle()
+            if self._woken:
+                self._woken = False
+                return
+            if deadline is not None and deadline <= self._now:
+                return
+            grant = self._port.exchange(self._report(deadline))
+            if grant is None:
+                self._end(None)
+                return
+            self._begin(grant)
+
+    def _begin(self, grant: Grant) -> None:
+        self._now = grant.at
+        self._round = grant.round
+        self._clock.set(grant.at)
+        agenda = self._agenda
+        while agenda and agenda[0][0] <= grant.at:
+            at, name = heapq.heappop(agenda)
+            if self._deadlines.get(name) == at:
+                self._touch(self.nodes[name])
+        for one in grant.nodes:
+            node = self.nodes[one.node]
+            self._touch(node)
+            node.driver.items(one.items)
+
+    def _touch(self, node: Node) -> Instant:
+        """The node takes part in this grant: its driver learns the instant, its report is due."""
+        if node not in self._touched:
+            self._touched[node] = None
+            node.driver.begin(self._now, self._round)
+        return self._now
+
+    def _settle(self) -> None:
+        for node in list(self._touched):
+            node.driver.fire_deadlines()
+
+    def _report(self, deadline: Instant | None) -> Report:
+        nodes: list[NodeReport] = []
+        for node in self._touched:
+            nodes.append(node.driver.collect())
+            due = node.driver.next_deadline()
+            if due is not None and due != self._deadlines.get(node.name):
+                heapq.heappush(self._agenda, (due, node.name))
+            self._deadlines[node.name] = due
+        self._touched.clear()
+        agenda = self._agenda
+        while agenda and self._deadlines.get(agenda[0][1]) != agenda[0][0]:
+            heapq.heappop(agenda)
+        if agenda and (deadline is None or agenda[0][0] < deadline):
+            deadline = agenda[0][0]
+        return Report(self._now, deadline, nodes)
+
+    def _wake(self) -> None:
+        self._woken = True
+
+    # ------------------------------------------------------------ the end
+
+    def _end(self, fault: BaseException | None) -> None:
+        self._over = True
+        self._fault = fault
+        if self._scope is not None:
+            self._scope.cancel()
+
+    def _let_go(self, deadline: Instant | None) -> None:
+        """The run is over and cancelled tasks still wait: let their time run out on its own."""
+        self._afterwards += 1
+        if self._afterwards > 10_000:
+            raise RuntimeFault(
+                f"applications of {', '.join(self.nodes)} must end when cancelled; some shield themselves for ever"
+            )
+        if deadline is not None and deadline > self._now:
+            self._now = deadline
+            self._clock.set(deadline)
+
+    def _spinning(self) -> None:
+        self._end(
+            ClockStalled(
+                f"applications must let simulated time pass; those of {', '.join(self.nodes)} never became "
+                f"idle at {seconds(self._now):.9g} s simulated"
+            )
+        )
+
+    def _app_failed(self, error: BaseException) -> BaseException:
+        """The first application failure inside a group, or the error itself."""
+        if isinstance(error, BaseExceptionGroup):
+            found = error.subgroup(AppFailed)
+            while isinstance(found, BaseExceptionGroup):
+                found = found.exceptions[0]
+            if found is not None:
+                return found
+        return RuntimeFault(f"host failed: {_words(error)}")
+
+
+def _words(error: BaseException) -> str:
+    """Type and message of the innermost single exception."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return "".join(traceback.format_exception_only(error)).strip()

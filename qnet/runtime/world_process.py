@@ -1,0 +1,269 @@
+"""The world's process: grants over sockets, progress to the launcher, the record on disk.
+
+Runs plain blocking code on one poll set: in lock-step there is never more than one thing to wait for, and
+an event loop would cost more than the physics. The launcher's socket is in the set, so a request to stop or
+a dead launcher is seen at once; so is every host, so a dead host is seen even when it is not its turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import select
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from qnet import __version__
+from qnet.errors import NodeLost, QnetError, RunInterrupted, WireError
+from qnet.ids import NodeId
+from qnet.plan import RunPlan
+from qnet.runtime.assembly import build_world, finish, summarise
+from qnet.runtime.connection import Connection, expect
+from qnet.runtime.guard import die_with_parent
+from qnet.runtime.log import configure
+from qnet.runtime.watch import INTERVAL_S, Watch
+from qnet.units import seconds
+from qnet.wire.codes import Refusal
+from qnet.wire.control import (
+    LAUNCHER,
+    WORLD,
+    AllReady,
+    Bye,
+    Configure,
+    Fault,
+    Finished,
+    Grant,
+    Hello,
+    Open,
+    Progress,
+    Ready,
+    Report,
+    Stop,
+)
+from qnet.world.world import World
+
+FAREWELL_S = 1.0
+"""How long hosts have to close their applications when a run ends early."""
+
+
+class WorldServer:
+    """Serves one run.
+
+    Args:
+        control: connection to the launcher.
+        hosts: connection to each host.
+        opened: what to run.
+    """
+
+    def __init__(self, control: Connection, hosts: dict[str, Connection], opened: Open) -> None:
+        self._control = control
+        self._hosts = hosts
+        self._opened = opened
+        self._by_fd = {connection.fileno(): name for name, connection in hosts.items()}
+        self._poll = select.poll()
+        for fd in (control.fileno(), *self._by_fd):
+            self._poll.register(fd, select.POLLIN)
+        self._waiting: set[str] = set()
+        self._last_trace: dict[str, bytes] = {}
+        self._stop_reason = ""
+
+    def serve(self, world: World) -> dict[str, Any]:
+        """Run to the end; the summary. Never raises for what a host or the launcher does."""
+        watch = Watch(world, pace=self._opened.pace, look=self._look, wait=self._pause)
+        status, fault = "failed", ""
+        try:
+            self._configure(self._opened.plan)
+            self._control.send(AllReady(len(self._hosts)))
+            watch.start()
+            self._turns(world, watch)
+            status = "done"
+        except RunInterrupted as error:
+            status, fault = "interrupted", str(error)
+        except QnetError as error:
+            fault = f"{error}{self._where(world)}"
+        self._farewell(fault or "the run is over")
+        return summarise(
+            world,
+            mode=self._opened.mode,
+            wall_s=watch.wall_s,
+            status=status,
+            fault=fault,
+            max_lag_s=watch.max_lag_s,
+        )
+
+    # ------------------------------------------------------------ phases
+
+    def _configure(self, plan: RunPlan) -> None:
+        """Hello, configuration, ready."""
+        for name, message in self._gather(set(self._hosts), Hello).items():
+            if message.version != __version__:
+                raise WireError(
+                    f"host must run qnet {__version__}, got {message.version}",
+                    code=Refusal.VERSION,
+                    peer=name,
+                )
+            self._hosts[name].trust()
+            self._hosts[name].send(Configure(plan, self._opened.hosts[name]))
+        self._gather(set(self._hosts), Ready)
+
+    def _turns(self, world: World, watch: Watch) -> None:
+        grants: dict[str, Grant] | None = world.open()
+        while grants is not None:
+            for name, grant in grants.items():
+                self._hosts[name].send(grant, grant.at)
+            reports: dict[str, Report] = self._gather(set(grants), Report, watch)
+            for name, report in reports.items():
+                if report.nodes and report.nodes[-1].trace:
+                    self._last_trace[name] = report.nodes[-1].trace
+            world.complete(reports)
+            watch()
+            grants = world.next()
+
+    def _gather(
+        self, names: set[str], kind: type[Any], watch: Watch | None = None
+    ) -> dict[str, Any]:
+        """One message of ``kind`` from each host.
+
+        Raises:
+            NodeLost: a host closed or reported a fault.
+            RunInterrupted: the launcher asked to stop or is gone.
+            WireError: a host sent something illegal.
+        """
+        self._waiting = set(names)
+        answers: dict[str, Any] = {}
+        while self._waiting:
+            ready = self._poll.poll(int(INTERVAL_S * 1000))
+            if not ready and watch is not None:
+                watch.look(tuple(sorted(self._waiting)))
+            for fd, _events in ready:
+                name = self._by_fd.get(fd)
+                if name is None:
+                    self._hear_launcher()
+                    continue
+                connection = self._hosts[name]
+                connection.fill()
+                message = connection.poll()
+                if message is None:
+                    continue
+                if name not in self._waiting:
+                    raise WireError(
+                        "host must wait for its grant before it speaks",
+                        code=Refusal.UNKNOWN_KIND,
+                        peer=name,
+                    )
+                if isinstance(message, Fault):
+                    print(message.detail, file=sys.stderr, flush=True)
+                    raise NodeLost(message.text)
+                answers[name] = expect(message, kind, peer=name)
+                self._waiting.discard(name)
+        return answers
+
+    def _hear_launcher(self) -> None:
+        """The launcher spoke or went.
+
+        Raises:
+            RunInterrupted: always; it says stop, or it is gone.
+        """
+        try:
+            self._control.fill()
+            message = self._control.poll()
+            if message is None:
+                return
+            reason = expect(message, Stop, peer=LAUNCHER).reason
+        except NodeLost:
+            reason = "the launcher is gone"
+        raise RunInterrupted(reason)
+
+    def _look(self, progress: Progress) -> None:
+        try:
+            self._control.send(progress)
+        except NodeLost:
+            raise RunInterrupted("the launcher is gone") from None
+
+    def _pause(self, wall_s: float) -> None:
+        """Wait for the wall clock; anything that happens meanwhile is out of turn."""
+        for fd, _events in self._poll.poll(max(1, int(wall_s * 1000))):
+            name = self._by_fd.get(fd)
+            if name is None:
+                self._hear_launcher()
+            else:
+                self._hosts[name].fill()
+
+    # ------------------------------------------------------------ the end
+
+    def _farewell(self, reason: str) -> None:
+        """Tell every host that is still there to stop, and wait a little for its goodbye."""
+        left = set()
+        for name, connection in self._hosts.items():
+            try:
+                connection.send(Stop(reason))
+                left.add(name)
+            except NodeLost:
+                continue
+        limit = time.monotonic() + FAREWELL_S
+        while left and (rest := limit - time.monotonic()) > 0:
+            for fd, _events in self._poll.poll(max(1, int(rest * 1000))):
+                name = self._by_fd.get(fd)
+                if name not in left:
+                    self._poll.unregister(fd)
+                    continue
+                assert name is not None
+                try:
+                    self._hosts[name].fill()
+                    if isinstance(self._hosts[name].poll(), Bye):
+                        left.discard(name)
+                except QnetError:
+                    left.discard(name)
+
+    def _where(self, world: World) -> str:
+        """When it happened, and the last recorded step of the hosts that owe a report."""
+        text = f"\n  at {seconds(world.authority.now):.9g} s simulated"
+        for name in sorted(self._waiting):
+            step = self._last_trace.get(name, b"").rstrip(b"\n").rpartition(b"\n")[2]
+            if step:
+                text += f"\n  last step of {name}: {step.decode()[:600]}"
+        return text
+
+
+def main() -> None:
+    """Entry of the process: sockets come as inherited descriptors."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--control-fd", type=int, required=True)
+    parser.add_argument("--host-fd", action="append", default=[], metavar="NAME=FD")
+    arguments = parser.parse_args()
+    faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent(signal.SIGTERM)
+    log = configure(WORLD)
+    control = Connection(socket.socket(fileno=arguments.control_fd), own=WORLD, peer=LAUNCHER)
+    control.trust()
+    opened: Open = expect(control.receive(), Open, peer=LAUNCHER)
+    hosts = {}
+    for given in arguments.host_fd:
+        name, _, fd = given.rpartition("=")
+        hosts[name] = Connection(socket.socket(fileno=int(fd)), own=WORLD, peer=name)
+    host_of = {NodeId(node): name for name, nodes in opened.hosts.items() for node in nodes}
+    folder = Path(opened.folder) if opened.folder else None
+    world = build_world(opened.plan, host_of, folder)
+    server = WorldServer(control, hosts, opened)
+    signal.signal(signal.SIGTERM, _terminated)
+    log.info("world_ready", hosts=len(hosts), nodes=len(host_of))
+    summary = server.serve(world)
+    data = finish(world, summary, folder)
+    log.info("world_finished", status=summary["status"], fault=summary.get("fault", ""))
+    try:
+        control.send(Finished(data))
+    except NodeLost:
+        log.warning("launcher_gone")
+
+
+def _terminated(_number: int, _frame: object) -> None:
+    raise RunInterrupted("the world was told to terminate")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Catalogue records: what a plug-in exports for each seam of the stack.
+
+A plug-in package names one of these objects in an entry point of the group of its seam. The core finds it
+by the name that a topology mentions (:mod:`qnet.plugins`) and never imports it otherwise.
+
+=================== ======================= ==================================
+seam                entry-point group       record
+=================== ======================= ==================================
+processor platform  ``qnet.platforms``      :class:`PlatformSheet`
+heralding scheme    ``qnet.heralding``      :class:`HeraldingScheme`
+link protocol       ``qnet.links``          :class:`LinkProtocol`
+application         ``qnet.apps``           :class:`App`
+=================== ======================= ==================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from qnet.hardware import Platform
+from qnet.ids import NodeId
+from qnet.machine import Machine, Message
+from qnet.plan import LinkOptics, LinkPlan
+
+API_VERSION: Final = "1"
+"""Version of the plug-in interface; a plug-in made for another version is refused."""
+
+
+class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Parameters of a plug-in that has none."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Where a number of a platform sheet comes from.
+
+    Attributes:
+        path: key path in the platform record, e.g. ``gate_1q.duration_s``.
+        source: paper, page or data sheet.
+        confidence: "found" (read in the source), "memory" (literature as remembered), "derived" or "assumed".
+    """
+
+    path: str
+    source: str
+    confidence: str
+
+
+@dataclass(frozen=True)
+class PlatformSheet:
+    """A processor platform: its numbers and where each of them comes from."""
+
+    name: str
+    title: str
+    platform: Platform
+    figures: tuple[Figure, ...]
+    api: str = API_VERSION
+
+
+@dataclass(frozen=True)
+class ClickOutcome:
+    """One successful click pattern of an attempt.
+
+    Attributes:
+        pattern: detectors that clicked, numbered by the scheme.
+        prob: probability of the pattern in one attempt.
+        label: Bell label (x, z) that the station announces for it.
+        state: 4 x 4 density matrix of the two memories (A, B), trace 1, rows of complex numbers in the
+            basis 00, 01, 10, 11.
+    """
+
+    pattern: tuple[int, ...]
+    prob: float
+    label: tuple[int, int]
+    state: tuple[tuple[complex, ...], ...]
+
+
+@dataclass(frozen=True)
+class EndContext:
+    """What a machine at one end of a link may know at the start: its own name and the link's plan."""
+
+    node: NodeId
+    link: LinkPlan
+
+    @property
+    def side(self) -> int:
+        """0 for end A (the master), 1 for end B."""
+        return self.link.ends.index(self.node)
+
+    @property
+    def remote(self) -> NodeId:
+        """The other end."""
+        return self.link.ends[1 - self.side]
+
+
+@dataclass(frozen=True)
+class HeraldingScheme:
+    """How two distant memories become entangled, and the physical layer that drives it.
+
+    Attributes:
+        outcomes: all successful click patterns of one attempt, with exact probabilities and states.
+        sample: one attempt drawn photon by photon from a source of uniform numbers; None for a failure.
+            Independent of ``outcomes``: the two must agree statistically.
+        make_end: physical machine of one end of a link.
+        make_station: station machine of a link.
+        messages: kinds that these machines exchange.
+    """
+
+    name: str
+    outcomes: Callable[[LinkOptics], Sequence[ClickOutcome]]
+    sample: Callable[[LinkOptics, Callable[[], float]], ClickOutcome | None]
+    make_end: Callable[[EndContext], Machine]
+    make_station: Callable[[LinkPlan], Machine]
+    messages: tuple[type[Message], ...]
+    parameters: type[msgspec.Struct] = NoParameters
+    sources: tuple[str, ...] = ()
+    api: str = API_VERSION
+
+
+@dataclass(frozen=True)
+class LinkProtocol:
+    """An agreement protocol that offers the link service of :mod:`qnet.layers.link`."""
+
+    name: str
+    make_end: Callable[[EndContext], Machine]
+    messages: tuple[type[Message], ...]
+    parameters: type[msgspec.Struct] = NoParameters
+    sources: tuple[str, ...] = ()
+    api: str = API_VERSION
+
+
+@dataclass(frozen=True)
+class App:
+    """An application: one ``async def main(session)`` per role.
+
+    Attributes:
+        roles: role name -> function. The first role is the initiator; its return value is the result.
+        place: role name -> name of the parameter that holds the node's name (``{"sender": "from_node"}``).
+        parameters: typed record with defaults; ``--set KEY=VALUE`` sets its fields.
+        messages: kinds that the roles exchange.
+    """
+
+    name: str
+    roles: Mapping[str, Callable[[Any], Awaitable[Any]]]
+    place: Mapping[str, str]
+    parameters: type[msgspec.Struct]
+    messages: tuple[type[Message], ...] = ()
+    title: str = ""
+    api: str = API_VERSION

@@ -1,0 +1,171 @@
+"""Prediction for one link from its hardware: rate and fidelity of delivered pairs.
+
+Theory
+    A heralding scheme lists its successful click patterns with probability and state. Emission
+    happens ``preparation`` after the start of an attempt; the photons need ``flights`` to the
+    station, the longer flight ends with the click, and the herald needs as long to come back. From
+    emission on, both memories decay. The end that asked for the pair (its origin, A or B) brings
+    it to Phi+ by one single-qubit gate; both ends deliver at the same instant, when the slower of
+    the two ends would have done so:
+
+        delivery - emission = 2 max(flights) + max(correction)
+        1/rate = (1/p - 1 + ceil((preparation + delivery - emission) / cycle)) cycle
+
+    since attempts lie on a grid of the cycle, failed ones cost one cycle each, and the next run
+    begins at the first grid point after the delivery. ``goodness`` is the fidelity at delivery,
+    averaged over patterns and origins; ``goodness_error`` is the largest deviation of one of them
+    from it, plus a margin for rounding, so the true fidelity of *every* delivered pair lies
+    within.
+Assumptions and validity
+    Cold-bath T1/T2 decay; a gate is a perfect Pauli followed by depolarisation. The gate may act
+    at any instant between click and delivery (messages may come by a shorter fibre): both extremes
+    are evaluated and count in the error. With infinite T1 they are equal. The rate is that of an
+    idle link and one request without end, slots freed at once.
+Not modelled
+    Noise of failed attempts on stored qubits, queueing, storage after the delivery.
+Units
+    Times in picoseconds where integer, seconds where float; matrices are 4 x 4 rows in the basis
+    00, 01, 10, 11 with end A first.
+Sources
+    [1] Nielsen and Chuang, "Quantum Computation and Quantum Information" (2000), section 8.3:
+        amplitude damping, phase damping, depolarising channel.
+    [2] Stephenson et al., PRL 124, 110501 (2020): pairs from p and the attempt rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from qnet.hardware import Coherence, Platform
+from qnet.physics.bell import Matrix4, overlap
+from qnet.physics.gates import depolarising_from_fidelity
+from qnet.physics.memory import decay
+from qnet.plan import Estimate
+from qnet.seams import ClickOutcome
+from qnet.units import Duration, seconds
+
+NUMERICAL_MARGIN: Final = 1e-6
+"""Added to the goodness error for rounding: of times to picoseconds, of states to doubles."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Times of one link, in the words of :class:`qnet.plan.LinkPlan`."""
+
+    flights: tuple[Duration, Duration]
+    cycle: Duration
+    preparation: Duration
+    correction: tuple[Duration, Duration]
+
+    @property
+    def click(self) -> int:
+        """From emission to the click."""
+        return max(self.flights)
+
+    @property
+    def delivery(self) -> int:
+        """From emission to the delivery at both ends."""
+        return 2 * max(self.flights) + max(self.correction)
+
+
+def estimate(
+    outcomes: Sequence[ClickOutcome], timing: Timing, ends: tuple[Platform, Platform]
+) -> Estimate:
+    """Prediction of the module head for one link.
+
+    Args:
+        outcomes: successful patterns of the scheme; the sum of their probabilities must be > 0.
+        timing: of the link.
+        ends: processors A and B.
+    """
+    success_prob = sum(outcome.prob for outcome in outcomes)
+    heralded = goodness = 0.0
+    delivered = []
+    for outcome in outcomes:
+        share = outcome.prob / success_prob
+        heralded += share * overlap(outcome.state, outcome.label)
+        cases = [
+            _delivered(outcome, origin, acts_at, timing, ends)
+            for origin in (0, 1)
+            for acts_at in (timing.click, timing.delivery)
+        ]
+        goodness += share * sum(cases) / len(cases)
+        if outcome.prob > 0.0:
+            delivered += cases
+    cycles = 1.0 / success_prob - 1.0 - (-(timing.preparation + timing.delivery) // timing.cycle)
+    return Estimate(
+        success_prob=success_prob,
+        cycle=timing.cycle,
+        heralded_fidelity=heralded,
+        goodness=goodness,
+        goodness_error=max(abs(case - goodness) for case in delivered) + NUMERICAL_MARGIN,
+        rate_hz=1.0 / (cycles * seconds(timing.cycle)),
+    )
+
+
+def _delivered(
+    outcome: ClickOutcome,
+    origin: int,
+    acts_at: int,
+    timing: Timing,
+    ends: tuple[Platform, Platform],
+) -> float:
+    """Fidelity to Phi+ at delivery if ``origin`` corrects ``acts_at`` ps after emission."""
+    state: Matrix4 = outcome.state
+    for side in (0, 1):
+        state = stored(state, side, acts_at, ends[side].coherence_of(0))
+    if outcome.label != (0, 0):
+        state = corrected(state, origin, outcome.label)
+        mixing = depolarising_from_fidelity(ends[origin].gate_1q.fidelity, 1)
+        state = depolarised(state, origin, mixing)
+    for side in (0, 1):
+        state = stored(state, side, timing.delivery - acts_at, ends[side].coherence_of(0))
+    return overlap(state)
+
+
+def stored(state: Matrix4, side: int, time_ps: int, coherence: Coherence) -> Matrix4:
+    """``state`` after the qubit of ``side`` (0 for A) was stored for a time; [1] section 8.3."""
+    gamma, factor = decay(seconds(time_ps), coherence.t1_s, coherence.t2_s)
+    bit = 2 >> side
+
+    def element(row: int, column: int) -> complex:
+        value = state[row][column]
+        if bool(row & bit) != bool(column & bit):
+            return value * factor
+        if row & bit:
+            return value * (1.0 - gamma)
+        return value + gamma * state[row | bit][column | bit]
+
+    return _matrix(element)
+
+
+def corrected(state: Matrix4, side: int, label: tuple[int, int]) -> Matrix4:
+    """``state`` after the Pauli X^x Z^z on the qubit of ``side``, which maps B(x,z) to Phi+."""
+    bit = 2 >> side
+    x, z = label
+
+    def element(row: int, column: int) -> complex:
+        source = (row ^ bit, column ^ bit) if x else (row, column)
+        sign = -1.0 if z and bool(row & bit) != bool(column & bit) else 1.0
+        return sign * state[source[0]][source[1]]
+
+    return _matrix(element)
+
+
+def depolarised(state: Matrix4, side: int, mixing: float) -> Matrix4:
+    """``state`` with the qubit of ``side`` replaced by a mixed one with probability ``mixing``."""
+    bit = 2 >> side
+
+    def element(row: int, column: int) -> complex:
+        kept = (1.0 - mixing) * state[row][column]
+        if bool(row & bit) != bool(column & bit):
+            return kept
+        return kept + mixing / 2.0 * (state[row][column] + state[row ^ bit][column ^ bit])
+
+    return _matrix(element)
+
+
+def _matrix(element: Callable[[int, int], complex]) -> Matrix4:
+    return tuple(tuple(element(row, column) for column in range(4)) for row in range(4))

@@ -1,0 +1,275 @@
+"""Links of a topology: two processors, the station between them, fibre, scheme and protocol.
+
+Theory
+    eta = efficiency * 10^(-loss L / 10) * detector efficiency for each arm; the chance of a dark
+    count is 1 - exp(-rate window) per detector; an attempt may repeat after the longest of both
+    ends' intervals and of preparation + flight + way back of the longer arm.
+Not modelled
+    Frequency conversion: both ends must emit at the same wavelength. Mode mismatch beyond what the
+    stated visibility says. Drift of fibre lengths.
+Sources
+    [1] Simon and Irvine, PRL 91, 110405 (2003): two-photon heralding with lossy arms.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from qnet import plugins
+from qnet.hardware import Platform, Station
+from qnet.ids import LinkId, NodeId
+from qnet.plan import LinkOptics, LinkPlan, NodePlan
+from qnet.topology.check import At, name, nearest, table, typed
+from qnet.topology.estimate import Timing, estimate
+from qnet.units import GROUP_INDEX_FIBRE, Duration, duration_from_s, light_time
+
+LOWEST_RATE_HZ: Final = 1e-5
+"""Slowest link that a run can follow: the unluckiest draw takes 37 mean times per pair, and an
+instant, 64 bits of picoseconds, ends after 106 days."""
+
+_SAME_WAVELENGTH_M: Final = 1e-12
+
+
+class LinkEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One table ``links.NAME``.
+
+    Attributes:
+        ends: the two processors.
+        station: the node with the detectors.
+        length_m: of the fibre from each end to the station, in the order of ``ends``; one number
+            is the length of each arm.
+        loss_db_per_km: of the fibre at the photons' wavelength.
+        scheme, protocol: names of the heralding scheme and of the link protocol.
+        group_index: of the fibre.
+        visibility: V = |<psi_A|psi_B>|^2 of the two photons.
+        phase_rms_rad: rms differential phase between the modes.
+    """
+
+    ends: tuple[str, str]
+    station: str
+    length_m: float | tuple[float, float]
+    loss_db_per_km: float
+    scheme: str = "double-click"
+    protocol: str = "egp"
+    group_index: float = GROUP_INDEX_FIBRE
+    visibility: float = 1.0
+    phase_rms_rad: float = 0.0
+    scheme_parameters: dict[str, Any] = {}
+    protocol_parameters: dict[str, Any] = {}
+
+    @property
+    def arms_m(self) -> tuple[float, float]:
+        """Length of each arm."""
+        if isinstance(self.length_m, tuple):
+            return self.length_m
+        return (self.length_m, self.length_m)
+
+
+def compile_links(value: object, nodes: Iterable[NodePlan], at: At) -> tuple[LinkPlan, ...]:
+    """All links of the table ``links``, sorted by name."""
+    tables = table(value, at)
+    by_name: dict[str, NodePlan] = {node.name: node for node in nodes}
+    links: list[LinkPlan] = []
+    for key in sorted(tables):
+        link = _link(key, tables[key], by_name, at)
+        for other in links:
+            if other.ends == link.ends:
+                raise (
+                    at.key(key)
+                    .key("ends")
+                    .error(
+                        f"two nodes must share at most one link, {other.name} joins them too",
+                        list(link.ends),
+                    )
+                )
+        links.append(link)
+    return tuple(links)
+
+
+def delays(links: Iterable[LinkPlan]) -> dict[str, Duration]:
+    """Light time along the shortest fibre path, for each ordered pair "source>target" with one."""
+    fibres: dict[NodeId, dict[NodeId, int]] = {}
+    for link in links:
+        for end, flight in zip(link.ends, link.flights, strict=True):
+            for here, there in ((end, link.station), (link.station, end)):
+                known = fibres.setdefault(here, {})
+                known[there] = min(flight, known.get(there, flight))
+    return {
+        f"{source}>{target}": Duration(time)
+        for source in sorted(fibres)
+        for target, time in sorted(_shortest(fibres, source).items())
+        if target != source
+    }
+
+
+def _shortest(fibres: Mapping[NodeId, Mapping[NodeId, int]], source: NodeId) -> dict[NodeId, int]:
+    """Dijkstra: light time from ``source`` to every node that fibre reaches."""
+    reached: dict[NodeId, int] = {}
+    frontier = [(0, source)]
+    while frontier:
+        time, here = heapq.heappop(frontier)
+        if here in reached:
+            continue
+        reached[here] = time
+        for there, flight in fibres[here].items():
+            heapq.heappush(frontier, (time + flight, there))
+    return reached
+
+
+def _link(key: str, value: object, nodes: Mapping[str, NodePlan], links: At) -> LinkPlan:
+    at = links.key(key)
+    link = LinkId(name(key, at, longest=65))
+    entry = typed(table(value, at), LinkEntry, at)
+    ends = _ends(entry, nodes, at)
+    station = _station(entry, nodes, at)
+    platforms = (_emitter(ends[0], nodes, at), _emitter(ends[1], nodes, at))
+    _check_wavelengths(ends, platforms, at)
+    arms_m = entry.arms_m if ends == entry.ends else entry.arms_m[::-1]
+    scheme = _plugin("qnet.heralding", "scheme", entry.scheme, at)
+    protocol = _plugin("qnet.links", "protocol", entry.protocol, at)
+    optics = _optics(entry, arms_m, platforms, station)
+    timing = _timing(entry, arms_m, platforms)
+    try:
+        outcomes = scheme.outcomes(optics)
+    except ValueError as refusal:
+        raise at.error(f"scheme {scheme.name} refuses this link: {refusal}") from refusal
+    success_prob = sum(outcome.prob for outcome in outcomes)
+    if not 0.0 < success_prob <= 1.0 + 1e-9:
+        raise at.error("the chance that an attempt is heralded must be > 0", success_prob)
+    prediction = estimate(outcomes, timing, platforms)
+    if prediction.rate_hz < LOWEST_RATE_HZ:
+        raise at.error(
+            f"the predicted rate must be >= {LOWEST_RATE_HZ:g} pairs/s", prediction.rate_hz
+        )
+    return LinkPlan(
+        name=link,
+        ends=ends,
+        station=NodeId(entry.station),
+        scheme=scheme.name,
+        scheme_parameters=_parameters(
+            entry.scheme_parameters, scheme.parameters, at.key("scheme_parameters")
+        ),
+        protocol=protocol.name,
+        protocol_parameters=_parameters(
+            entry.protocol_parameters, protocol.parameters, at.key("protocol_parameters")
+        ),
+        optics=optics,
+        flights=timing.flights,
+        direct=Duration(sum(timing.flights)),
+        cycle=timing.cycle,
+        preparation=timing.preparation,
+        correction=timing.correction,
+        estimate=prediction,
+    )
+
+
+def _ends(entry: LinkEntry, nodes: Mapping[str, NodePlan], at: At) -> tuple[NodeId, NodeId]:
+    """The two ends in order of name."""
+    place = at.key("ends")
+    for end in entry.ends:
+        if end not in nodes:
+            raise place.error("must name two nodes", end, nearest(end, nodes))
+        if nodes[end].platform is None:
+            raise place.error("must name two processors", end, f"{end} is a station")
+    first, second = sorted(entry.ends)
+    if first == second:
+        raise place.error("must name two different nodes", list(entry.ends))
+    return NodeId(first), NodeId(second)
+
+
+def _station(entry: LinkEntry, nodes: Mapping[str, NodePlan], at: At) -> Station:
+    place = at.key("station")
+    stations = [known for known, node in nodes.items() if node.station is not None]
+    node = nodes.get(entry.station)
+    if node is None:
+        raise place.error("must name a station", entry.station, nearest(entry.station, stations))
+    if node.station is None:
+        raise place.error("must name a station", entry.station, f"{entry.station} is a processor")
+    return node.station
+
+
+def _emitter(end: NodeId, nodes: Mapping[str, NodePlan], at: At) -> Platform:
+    platform = nodes[end].platform
+    assert platform is not None, "an end was checked to be a processor"
+    if platform.communication_slots < 1:
+        raise at.key("ends").error(
+            f"an end of a link must have communication_slots >= 1, {end} has",
+            platform.communication_slots,
+        )
+    return platform
+
+
+def _check_wavelengths(
+    ends: tuple[NodeId, NodeId], platforms: tuple[Platform, Platform], at: At
+) -> None:
+    """Photons of different colour do not interfere: no herald says anything about the memories."""
+    first, second = (platform.emission.wavelength_m for platform in platforms)
+    if abs(first - second) > _SAME_WAVELENGTH_M:
+        raise at.key("ends").error(
+            f"both ends must emit at the same wavelength, {ends[0]} emits {first * 1e9:g} nm "
+            f"and {ends[1]} {second * 1e9:g} nm",
+            hint="Conversion is not modelled; to claim a converter set emission.wavelength_m and "
+            "count its loss in emission.efficiency_prob",
+        )
+
+
+def _optics(
+    entry: LinkEntry,
+    arms_m: tuple[float, float],
+    platforms: tuple[Platform, Platform],
+    station: Station,
+) -> LinkOptics:
+    eta_a, eta_b = (
+        platform.emission.efficiency_prob
+        * 10.0 ** (-entry.loss_db_per_km * length_m / 1000.0 / 10.0)
+        * station.detector_efficiency_prob
+        for platform, length_m in zip(platforms, arms_m, strict=True)
+    )
+    return LinkOptics(
+        eta_a=eta_a,
+        eta_b=eta_b,
+        visibility=entry.visibility,
+        dark_prob=-math.expm1(-station.dark_rate_hz * station.window_s),
+        phase_rms_rad=entry.phase_rms_rad,
+        number_resolving=station.number_resolving,
+        spin_photon_a=platforms[0].emission.spin_photon_fidelity,
+        spin_photon_b=platforms[1].emission.spin_photon_fidelity,
+    )
+
+
+def _timing(
+    entry: LinkEntry, arms_m: tuple[float, float], platforms: tuple[Platform, Platform]
+) -> Timing:
+    flights = (
+        light_time(arms_m[0], entry.group_index),
+        light_time(arms_m[1], entry.group_index),
+    )
+    preparation_s = max(platform.emission.preparation_s for platform in platforms)
+    preparation = duration_from_s(preparation_s)
+    listed_s = max(platform.emission.interval_s for platform in platforms)
+    return Timing(
+        flights=flights,
+        cycle=max(duration_from_s(listed_s), Duration(preparation + 2 * max(flights))),
+        preparation=preparation,
+        correction=(
+            duration_from_s(platforms[0].gate_1q.duration_s),
+            duration_from_s(platforms[1].gate_1q.duration_s),
+        ),
+    )
+
+
+def _plugin(group: Literal["qnet.heralding", "qnet.links"], key: str, wanted: str, at: At) -> Any:
+    if wanted not in plugins.names(group):
+        raise at.key(key).error(plugins.unknown(group, wanted))
+    return plugins.find(group, wanted)
+
+
+def _parameters(data: dict[str, Any], record: type[msgspec.Struct], at: At) -> dict[str, Any]:
+    """Parameters of a plug-in with its defaults filled in, as plain data."""
+    filled: dict[str, Any] = msgspec.to_builtins(typed(data, record, at, domains=False))
+    return filled

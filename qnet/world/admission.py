@@ -1,0 +1,255 @@
+"""Slots, clusters and the check that a quantum program must pass before anything happens.
+
+Theory
+    A program is checked as a whole against the present state: its grammar, whether its slots exist,
+    are free and hold a qubit when one is needed, and how large the clusters become. The clusters
+    that the program would make are followed as plain sets of slots; no quantum state is involved.
+Assumptions and validity
+    Every conditional gate is assumed to run, so a program is never refused half way.
+Not modelled
+    Which pairs of slots a processor can couple: every pair of one node may take part in a gate.
+Units
+    Instants in integer picoseconds.
+Sources
+    None: bookkeeping.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from qnet.errors import IllegalProgram, SlotBusy, StateTooLarge, TimeReversed, UnknownSlot
+from qnet.hardware import Platform
+from qnet.ids import NodeId, OpId, SlotId
+from qnet.physics.gates import depolarising_from_fidelity
+from qnet.physics.memory import check_coherence_times
+from qnet.program import GATE_SLOTS, ROTATIONS, Gate, Initialise, Measure, Program
+from qnet.units import Instant, duration_from_s
+from qnet.world.engine import State
+
+BASES: Final = ("X", "Y", "Z")
+
+Place = tuple[NodeId, SlotId]
+"""A slot of a node."""
+
+
+@dataclass(frozen=True)
+class ProgramResult:
+    """What a program returned: reported outcomes in order, and the instant at which it ends."""
+
+    outcomes: tuple[int, ...]
+    ends_at: Instant
+
+
+class Cluster:
+    """Qubits with one joint state; ``slots[i]`` is at position i of the state."""
+
+    __slots__ = ("slots", "state")
+
+    def __init__(self, slots: list[Slot], state: State) -> None:
+        self.slots = slots
+        self.state = state
+
+
+class Slot:
+    """One memory slot.
+
+    Attributes:
+        t1_s, t2_s: of its qubit.
+        perfect: both are infinite.
+        cluster: where its qubit lives, None if empty.
+        touched: instant up to which the qubit has evolved.
+        began: start of the latest command; an earlier one is refused.
+        busy_until: end of the latest program.
+        reserved: taken by an attempt run.
+    """
+
+    __slots__ = (
+        "began",
+        "busy_until",
+        "cluster",
+        "perfect",
+        "place",
+        "reserved",
+        "t1_s",
+        "t2_s",
+        "touched",
+    )
+
+    def __init__(self, place: Place, t1_s: float, t2_s: float) -> None:
+        self.place = place
+        self.t1_s = t1_s
+        self.t2_s = t2_s
+        self.perfect = math.isinf(t1_s) and math.isinf(t2_s)
+        self.cluster: Cluster | None = None
+        self.touched = 0
+        self.began = 0
+        self.busy_until = 0
+        self.reserved = False
+
+    def __str__(self) -> str:
+        return f"{self.place[0]}/{self.place[1]}"
+
+
+class Holder:
+    """One processor: slots, durations in picoseconds, noise as depolarising parameters."""
+
+    def __init__(self, name: NodeId, platform: Platform) -> None:
+        self.name = name
+        self.slots: list[Slot] = []
+        for index in range(platform.slots):
+            coherence = platform.coherence_of(index)
+            check_coherence_times(coherence.t1_s, coherence.t2_s)
+            self.slots.append(Slot((name, SlotId(index)), coherence.t1_s, coherence.t2_s))
+        one, two = platform.gate_1q, platform.gate_2q
+        self.one_ps = duration_from_s(one.duration_s)
+        self.one_noise = depolarising_from_fidelity(one.fidelity, 1)
+        self.two_ps = duration_from_s(two.duration_s)
+        self.two_noise = depolarising_from_fidelity(two.fidelity, 2)
+        self.swap_noise = 1.0 - (1.0 - self.two_noise) ** 3
+        self.init_ps = duration_from_s(platform.initialise.duration_s)
+        # Fidelity of an initialisation: the population of |0>, 1 - lambda/2, as for one qubit.
+        self.init_noise = depolarising_from_fidelity(platform.initialise.fidelity, 1)
+        self.readout_ps = duration_from_s(platform.readout.duration_s)
+        self.flip_prob = (platform.readout.error_0_prob, platform.readout.error_1_prob)
+        self.results: OrderedDict[OpId, ProgramResult] = OrderedDict()
+
+    def slot(self, index: int, op: str) -> Slot:
+        """The slot of that index; ``op`` is for the message of UnknownSlot."""
+        if not 0 <= index < len(self.slots):
+            raise UnknownSlot(
+                f"slot of {self.name} must obey 0 <= slot < {len(self.slots)}, got {index}", op=op
+            )
+        return self.slots[index]
+
+
+class Admission:
+    """Checks a whole program against the present state without changing anything.
+
+    ``slots`` are the slots that the program names, in order of first use. The clusters that the
+    program would make are followed as sets of slots.
+    """
+
+    def __init__(self, holder: Holder, op: OpId, program: Program, at: Instant, cap: int) -> None:
+        self._holder = holder
+        self._op = op
+        self._at = at
+        self._cap = cap
+        self._groups: dict[Slot, set[Slot] | None] = {}
+        self._known: dict[Cluster, set[Slot]] = {}
+        measured = 0
+        for index, step in enumerate(program.instructions):
+            if type(step) is Gate:
+                self._gate(index, step, measured)
+            elif type(step) is Measure:
+                self._measure(index, step)
+                measured += 1
+            elif type(step) is Initialise:
+                self._alone(self._use(step.slot))
+
+    @property
+    def slots(self) -> Iterable[Slot]:
+        """Slots that the program names."""
+        return self._groups
+
+    def _use(self, index: int) -> Slot:
+        slot = self._holder.slot(index, self._op)
+        if slot not in self._groups:
+            refuse_unless_free(slot, self._at, self._op)
+            group = None
+            if slot.cluster is not None:
+                group = self._known.get(slot.cluster)
+                if group is None:
+                    group = self._known[slot.cluster] = set(slot.cluster.slots)
+            self._groups[slot] = group
+        return slot
+
+    def _filled(self, index: int) -> tuple[Slot, set[Slot]]:
+        slot = self._use(index)
+        group = self._groups[slot]
+        if group is None:
+            raise UnknownSlot(
+                f"slot {slot} must hold a qubit or be initialised first, it is empty", op=self._op
+            )
+        return slot, group
+
+    def _alone(self, slot: Slot) -> None:
+        group = self._groups[slot]
+        if group is not None:
+            group.discard(slot)
+        self._groups[slot] = {slot}
+
+    def _measure(self, index: int, step: Measure) -> None:
+        if step.basis not in BASES:
+            self._illegal(index, f"basis must be one of X, Y, Z, got {step.basis!r}")
+        self._alone(self._filled(step.slot)[0])
+
+    def _gate(self, index: int, step: Gate, measured: int) -> None:
+        wanted = GATE_SLOTS.get(step.name)
+        if wanted is None:
+            self._illegal(index, f"gate must be one of {', '.join(GATE_SLOTS)}, got {step.name!r}")
+        if len(step.slots) != wanted or len(set(step.slots)) != wanted:
+            self._illegal(
+                index, f"{step.name} needs {wanted} different slots, got {list(step.slots)}"
+            )
+        if (step.name in ROTATIONS) != (step.angle_rad is not None):
+            rule = "needs" if step.name in ROTATIONS else "takes no"
+            self._illegal(index, f"{step.name} {rule} angle_rad, got {step.angle_rad}")
+        if step.angle_rad is not None and not math.isfinite(step.angle_rad):
+            self._illegal(index, f"angle_rad must be finite, got {step.angle_rad}")
+        for outcome in step.when:
+            if not 0 <= outcome < measured:
+                self._illegal(
+                    index, f"when must name earlier outcomes 0..{measured - 1}, got {outcome}"
+                )
+        _, group = self._filled(step.slots[0])
+        if wanted == 2:
+            _, other = self._filled(step.slots[1])
+            if other is not group:
+                self._join(group, other)
+
+    def _join(self, group: set[Slot], other: set[Slot]) -> None:
+        if len(group) + len(other) > self._cap:
+            raise StateTooLarge(
+                f"an entangled cluster must have <= {self._cap} qubits, got "
+                f"{len(group) + len(other)}: {names(group | other)}",
+                op=self._op,
+            )
+        group |= other
+        for slot, at_present in self._groups.items():
+            if at_present is other:
+                self._groups[slot] = group
+        for cluster, at_present in self._known.items():
+            if at_present is other:
+                self._known[cluster] = group
+
+    def _illegal(self, index: int, text: str) -> NoReturn:
+        raise IllegalProgram(f"instruction {index}: {text}", op=self._op)
+
+
+def refuse_past(slot: Slot, at: int, op: str) -> None:
+    """Raise TimeReversed if the latest command on ``slot`` starts after ``at``."""
+    if at < slot.began:
+        raise TimeReversed(
+            f"a command on slot {slot} must start at or after {slot.began} ps, got {at} ps", op=op
+        )
+
+
+def refuse_unless_free(slot: Slot, at: int, op: str) -> None:
+    """Raise SlotBusy or TimeReversed unless a command on ``slot`` may start at ``at``."""
+    if slot.reserved:
+        raise SlotBusy(f"slot {slot} takes part in an attempt run at {at} ps", op=op)
+    refuse_past(slot, at, op)
+    if at < slot.busy_until:
+        raise SlotBusy(
+            f"slot {slot} is in a program until {slot.busy_until} ps, got {at} ps", op=op
+        )
+
+
+def names(slots: Iterable[Slot]) -> str:
+    """Slots as "alice/0, bob/1", sorted."""
+    return ", ".join(f"{node}/{index}" for node, index in sorted(slot.place for slot in slots))

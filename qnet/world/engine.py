@@ -1,0 +1,133 @@
+"""What a quantum engine does: operations on the joint state of one entangled cluster.
+
+Theory
+    A state belongs to n >= 1 qubits at positions 0..n-1 (position 0 is the high bit of a basis
+    index). Every operation returns a new state and leaves its argument as it was, so a caller may
+    try something on a copy by simply not keeping the result. The engine knows nothing of nodes,
+    slots or time: that is the business of :mod:`qnet.world.store`.
+Assumptions and validity
+    Positions are distinct and within range, states come from the same engine, gate names are keys
+    of :data:`qnet.program.GATE_SLOTS`: the store has checked this before it calls.
+Not modelled
+    Leakage out of the qubit, noise correlated between qubits except depolarising on two of them.
+Units
+    Angles in radians; probabilities; no times (decay comes as :class:`qnet.physics.memory.Decay`).
+Sources
+    [1] Nielsen and Chuang, "Quantum Computation and Quantum Information" (2000), chapter 8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qnet.physics.bell import Label
+from qnet.physics.memory import Decay
+
+State = Any
+"""A state of the engine that made it: opaque, immutable, never inspected by others."""
+
+ComplexMatrix = NDArray[np.complex128]
+
+
+class Measured(NamedTuple):
+    """Result of reading one qubit in Z.
+
+    Attributes:
+        outcome: 0 or 1, the true one.
+        prob: its probability before the measurement.
+        rest: normalised state of the other qubits in unchanged order, None if there are none.
+    """
+
+    outcome: int
+    prob: float
+    rest: State | None
+
+
+class Engine(Protocol):
+    """Operations on cluster states.
+
+    An engine that cannot represent a state or an operation raises
+    :class:`qnet.errors.EngineUnsupported` and changes nothing.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name in the run's summary, e.g. "qutip"."""
+        ...
+
+    def basis(self, bit: int) -> State:
+        """One qubit in the basis state |bit>; ``basis(0)`` is the ground state."""
+        ...
+
+    def from_matrix(self, rows: Sequence[Sequence[complex]]) -> State:
+        """State with the density matrix ``rows`` (2^n x 2^n, Hermitian, positive, trace 1).
+
+        Raises:
+            EngineUnsupported: it is no density matrix, or the engine cannot hold it.
+        """
+        ...
+
+    def qubits(self, state: State) -> int:
+        """Number of qubits."""
+        ...
+
+    def merge(self, first: State, second: State) -> State:
+        """Tensor product; the positions of ``second`` follow those of ``first``."""
+        ...
+
+    def gate(
+        self,
+        state: State,
+        name: str,
+        positions: tuple[int, ...],
+        angle_rad: float | None = None,
+        depolarising: float = 0.0,
+    ) -> State:
+        """Unitary ``name`` on ``positions``, then depolarise(lambda) on the same qubits.
+
+        Args:
+            state: before the gate.
+            name: key of :data:`qnet.program.GATE_SLOTS`.
+            positions: for CNOT control first.
+            angle_rad: for rotations only; R_P(angle) = exp(-i angle P / 2).
+            depolarising: lambda, 0..1, of the noise that follows the gate.
+        """
+        ...
+
+    def depolarise(self, state: State, positions: tuple[int, ...], amount: float) -> State:
+        """Mix one or two qubits with the maximally mixed state: (1 - lambda) rho + lambda I/d."""
+        ...
+
+    def decay(self, state: State, position: int, amount: Decay) -> State:
+        """T1/T2 decay of one qubit towards |0>."""
+        ...
+
+    def measure(self, state: State, position: int, uniform: float) -> Measured:
+        """Read one qubit in Z and take it out of the state.
+
+        Args:
+            state: before the measurement.
+            position: which qubit.
+            uniform: a number in [0, 1); below the probability of 0 means outcome 0.
+        """
+        ...
+
+    def trace_out(self, state: State, position: int) -> State | None:
+        """State of the other qubits in unchanged order, None if there are none."""
+        ...
+
+    def reorder(self, state: State, order: tuple[int, ...]) -> State:
+        """The same qubits with new position i holding what was at ``order[i]``."""
+        ...
+
+    def bell_overlap(self, state: State, first: int, second: int, label: Label) -> float:
+        """<B(label)|rho|B(label)> of the two qubits, all others traced out, between 0 and 1."""
+        ...
+
+    def matrix(self, state: State) -> ComplexMatrix:
+        """Density matrix, 2^n x 2^n, as a copy."""
+        ...

@@ -1,0 +1,382 @@
+"""The quantum store: the joint state of all memories, one density matrix per entangled cluster.
+
+Theory
+    A slot is empty, taken by an attempt run, or holds a qubit. Qubits that may be correlated form
+    a cluster with one joint state. A joint gate merges two clusters; measuring, initialising or
+    discarding a qubit takes it out of its cluster. Decay is lazy: every qubit knows the instant up
+    to which it has evolved, and T1/T2 decay is applied when it is next touched. For memoryless
+    local noise that is exact.
+Time within a program
+    Instructions run one after another. A gate or an initialisation acts at the end of its
+    duration, after the decay of that time and followed by its depolarising noise. A read-out
+    projects at its start and takes its duration (a published read-out error includes what happens
+    meanwhile); in X or Y it is preceded by one single-qubit gate, and it leaves the qubit in |0>
+    or |1> according to the true outcome. SWAP is three two-qubit gates. A gate whose condition is
+    not met takes no time. All slots of a program are busy until the program ends. Other qubits of
+    a cluster are not touched: local noise commutes with what others do.
+Refusals
+    A program is checked as a whole before anything happens; a refused one leaves no mark. The check
+    assumes that every conditional gate runs. A repeat of an operation id returns the stored result.
+Not modelled
+    Crosstalk, correlated noise, loss of the qubit itself, gates between slots of different nodes.
+Units
+    Instants in integer picoseconds; platform figures in seconds and average gate fidelities.
+Sources
+    [1] Nielsen and Chuang, "Quantum Computation and Quantum Information" (2000), chapter 8.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from qnet.errors import EngineUnsupported, SlotBusy, TimeReversed, UnknownSlot
+from qnet.hardware import Platform
+from qnet.ids import NodeId, OpId, SlotId
+from qnet.physics.bell import Label
+from qnet.physics.memory import decay
+from qnet.program import Gate, Initialise, Measure, Program
+from qnet.units import Instant, seconds
+from qnet.world.admission import (
+    Admission,
+    Cluster,
+    Holder,
+    Place,
+    ProgramResult,
+    Slot,
+    names,
+    refuse_past,
+    refuse_unless_free,
+)
+from qnet.world.engine import ComplexMatrix, Engine, State
+
+__all__ = ["Place", "ProgramResult", "Store"]
+
+RESULTS_KEPT: Final = 4096
+"""Results of programs remembered per node for repeats of their operation id."""
+
+
+class Store:
+    """The joint state of all nodes.
+
+    Args:
+        engine: does the quantum mechanics.
+        platforms: the processors by name; stations have none and hold nothing.
+        cluster_cap: largest number of qubits in one cluster, >= 2.
+    """
+
+    def __init__(
+        self, engine: Engine, platforms: Mapping[NodeId, Platform], cluster_cap: int = 10
+    ) -> None:
+        if cluster_cap < 2:
+            raise ValueError(f"cluster_cap must be >= 2, got {cluster_cap}")
+        self._engine = engine
+        self._cap = cluster_cap
+        self._nodes = {name: Holder(name, platform) for name, platform in platforms.items()}
+
+    # -------------------------------------------------------------- commands
+
+    def run_program(
+        self,
+        node: NodeId,
+        op: OpId,
+        program: Program,
+        at: Instant,
+        uniform: Callable[[], float],
+    ) -> ProgramResult:
+        """Run a program on slots of ``node``, starting at ``at``.
+
+        Args:
+            node: the authenticated owner of the slots.
+            op: operation id; a repeat returns the stored result and touches nothing.
+            program: instructions, run one after another.
+            at: start.
+            uniform: source of numbers in [0, 1); every measurement takes two, outcome and read-out.
+
+        Raises:
+            UnknownSlot: no such slot, or an empty one is used before it is initialised.
+            SlotBusy: a slot is in an attempt run or in a program that has not ended.
+            TimeReversed: a slot has evolved past ``at``.
+            IllegalProgram: an instruction breaks a rule of :mod:`qnet.program`.
+            StateTooLarge: a joint gate could make a cluster larger than the cap.
+        """
+        holder = self._holder(node, op)
+        known = holder.results.get(op)
+        if known is not None:
+            return known
+        used = Admission(holder, op, program, at, self._cap).slots
+        outcomes: list[int] = []
+        now: int = at
+        for step in program.instructions:
+            if type(step) is Gate:
+                if step.when and not sum(outcomes[index] for index in step.when) & 1:
+                    continue
+                now = self._run_gate(holder, step, now)
+            elif type(step) is Measure:
+                now = self._run_measure(holder, step, now, outcomes, uniform)
+            elif type(step) is Initialise:
+                now = self._run_initialise(holder, step, now)
+        result = ProgramResult(tuple(outcomes), Instant(now))
+        for slot in used:
+            slot.began = at
+            slot.busy_until = now
+        holder.results[op] = result
+        if len(holder.results) > RESULTS_KEPT:
+            holder.results.popitem(last=False)
+        return result
+
+    def reserve(self, node: NodeId, slot: SlotId, at: Instant) -> None:
+        """Take a slot for an attempt run; what it held is discarded.
+
+        Raises:
+            UnknownSlot, SlotBusy, TimeReversed: as for :meth:`run_program`.
+        """
+        record = self._free_slot(node, slot, at)
+        self._remove(record)
+        record.reserved = True
+        record.began = at
+
+    def unreserve(self, node: NodeId, slot: SlotId) -> None:
+        """End an attempt run without a pair; the slot is empty. No error if it was not taken."""
+        self._holder(node, "").slot(slot, "").reserved = False
+
+    def create_pair(
+        self,
+        first: Place,
+        second: Place,
+        state: Sequence[Sequence[complex]],
+        at: Instant,
+        second_at: Instant | None = None,
+    ) -> None:
+        """Put a heralded state into two reserved (or empty) slots and end their reservation.
+
+        Args:
+            first: slot of the first qubit of ``state``.
+            second: slot of the second qubit.
+            state: 4 x 4 density matrix in the basis 00, 01, 10, 11.
+            at: instant from which the qubits decay: the emission of the photons.
+            second_at: the same for ``second`` if its photon left at another instant.
+
+        Raises:
+            UnknownSlot, SlotBusy, TimeReversed: as for :meth:`run_program`; a slot that holds a
+                qubit is busy.
+            EngineUnsupported: ``state`` is no density matrix of two qubits.
+        """
+        self._create([(first, at), (second, at if second_at is None else second_at)], state)
+
+    def create_single(self, place: Place, state: Sequence[Sequence[complex]], at: Instant) -> None:
+        """Put a heralded 2 x 2 state into one slot: the other half of the pair was given up.
+
+        Raises:
+            UnknownSlot, SlotBusy, TimeReversed, EngineUnsupported: as for :meth:`create_pair`.
+        """
+        self._create([(place, at)], state)
+
+    def _create(
+        self, wanted: list[tuple[Place, Instant]], state: Sequence[Sequence[complex]]
+    ) -> None:
+        slots = [self._holder(place[0], "").slot(place[1], "") for place, _ in wanted]
+        if len(set(slots)) != len(slots):
+            raise SlotBusy(f"a pair needs two different slots, got {names(slots)}")
+        for slot, (_, instant) in zip(slots, wanted, strict=True):
+            refuse_past(slot, instant, "")
+            if slot.busy_until > instant or slot.cluster is not None:
+                raise SlotBusy(f"slot {slot} must be empty and idle to take a heralded qubit")
+        joint = self._engine.from_matrix(state)
+        if self._engine.qubits(joint) != len(slots):
+            raise EngineUnsupported(
+                f"a heralded state of {len(slots)} qubits is wanted, "
+                f"got {self._engine.qubits(joint)}"
+            )
+        cluster = Cluster(slots, joint)
+        for slot, (_, instant) in zip(slots, wanted, strict=True):
+            slot.cluster = cluster
+            slot.touched = slot.began = slot.busy_until = instant
+            slot.reserved = False
+
+    def discard(self, node: NodeId, slot: SlotId, at: Instant) -> None:
+        """Empty a slot; its qubit is traced out. An empty slot stays empty.
+
+        Raises:
+            UnknownSlot, SlotBusy, TimeReversed: as for :meth:`run_program`.
+        """
+        record = self._free_slot(node, slot, at)
+        self._remove(record)
+        record.began = at
+
+    # -------------------------------------------------------------- truth, for reports and tests
+
+    def bell_fidelity(self, first: Place, second: Place, label: Label, at: Instant) -> float:
+        """True <B(label)|rho|B(label)> of two qubits at ``at``; changes nothing.
+
+        Raises:
+            UnknownSlot: a slot is empty or does not exist.
+            TimeReversed: a qubit has evolved past ``at``.
+        """
+        state = self._evolved([first, second], at)
+        return self._engine.bell_overlap(state, 0, 1, label)
+
+    def density_matrix(self, places: Sequence[Place], at: Instant) -> ComplexMatrix:
+        """Joint density matrix of some qubits at ``at``, in the order asked for; changes nothing.
+
+        Raises:
+            UnknownSlot, TimeReversed: as for :meth:`bell_fidelity`.
+        """
+        return self._engine.matrix(self._evolved(places, at))
+
+    def occupied(self) -> list[Place]:
+        """Slots that hold a qubit, sorted."""
+        return sorted(
+            slot.place
+            for node in self._nodes.values()
+            for slot in node.slots
+            if slot.cluster is not None
+        )
+
+    def reserved(self) -> list[Place]:
+        """Slots taken by attempt runs, sorted."""
+        return sorted(
+            slot.place for node in self._nodes.values() for slot in node.slots if slot.reserved
+        )
+
+    def cluster_of(self, node: NodeId, slot: SlotId) -> tuple[Place, ...]:
+        """Qubits of the cluster of this slot, in the order of the state; () if empty."""
+        cluster = self._holder(node, "").slot(slot, "").cluster
+        return () if cluster is None else tuple(member.place for member in cluster.slots)
+
+    # -------------------------------------------------------------- instructions
+
+    def _run_gate(self, holder: Holder, step: Gate, now: int) -> int:
+        if len(step.slots) == 1:
+            ends = now + holder.one_ps
+            slot = holder.slots[step.slots[0]]
+            cluster = self._touch(slot, ends)
+            position = cluster.slots.index(slot)
+            cluster.state = self._engine.gate(
+                cluster.state, step.name, (position,), step.angle_rad, holder.one_noise
+            )
+            return ends
+        swap = step.name == "SWAP"
+        ends = now + (3 * holder.two_ps if swap else holder.two_ps)
+        noise = holder.swap_noise if swap else holder.two_noise
+        first, second = holder.slots[step.slots[0]], holder.slots[step.slots[1]]
+        cluster = self._merge(self._touch(first, ends), self._touch(second, ends))
+        positions = (cluster.slots.index(first), cluster.slots.index(second))
+        cluster.state = self._engine.gate(cluster.state, step.name, positions, None, noise)
+        return ends
+
+    def _run_measure(
+        self,
+        holder: Holder,
+        step: Measure,
+        now: int,
+        outcomes: list[int],
+        uniform: Callable[[], float],
+    ) -> int:
+        slot = holder.slots[step.slot]
+        if step.basis != "Z":
+            now += holder.one_ps
+        cluster = self._touch(slot, now)
+        position = cluster.slots.index(slot)
+        if step.basis == "X":
+            cluster.state = self._engine.gate(
+                cluster.state, "H", (position,), None, holder.one_noise
+            )
+        elif step.basis == "Y":
+            # RX(pi/2) turns Y into Z: outcome 0 is the +1 eigenstate of Y.
+            cluster.state = self._engine.gate(
+                cluster.state, "RX", (position,), math.pi / 2, holder.one_noise
+            )
+        measured = self._engine.measure(cluster.state, position, uniform())
+        del cluster.slots[position]
+        cluster.state = measured.rest
+        slot.cluster = Cluster([slot], self._engine.basis(measured.outcome))
+        flipped = uniform() < holder.flip_prob[measured.outcome]
+        outcomes.append(measured.outcome ^ flipped)
+        return now + holder.readout_ps
+
+    def _run_initialise(self, holder: Holder, step: Initialise, now: int) -> int:
+        slot = holder.slots[step.slot]
+        self._remove(slot)
+        state = self._engine.basis(0)
+        if holder.init_noise:
+            state = self._engine.depolarise(state, (0,), holder.init_noise)
+        slot.cluster = Cluster([slot], state)
+        slot.touched = now + holder.init_ps
+        return slot.touched
+
+    # -------------------------------------------------------------- clusters
+
+    def _touch(self, slot: Slot, now: int) -> Cluster:
+        """Bring a qubit's decay up to ``now`` and return its cluster."""
+        cluster = slot.cluster
+        assert cluster is not None, f"{slot} is empty, admission should have refused"
+        if not slot.perfect and now > slot.touched:
+            amount = decay(seconds(now - slot.touched), slot.t1_s, slot.t2_s)
+            cluster.state = self._engine.decay(cluster.state, cluster.slots.index(slot), amount)
+        slot.touched = now
+        return cluster
+
+    def _merge(self, first: Cluster, second: Cluster) -> Cluster:
+        if first is second:
+            return first
+        first.state = self._engine.merge(first.state, second.state)
+        first.slots.extend(second.slots)
+        for slot in second.slots:
+            slot.cluster = first
+        return first
+
+    def _remove(self, slot: Slot) -> None:
+        """Trace a qubit out, if there is one. Its decay does not matter to the others."""
+        cluster = slot.cluster
+        if cluster is None:
+            return
+        position = cluster.slots.index(slot)
+        cluster.state = self._engine.trace_out(cluster.state, position)
+        del cluster.slots[position]
+        slot.cluster = None
+
+    def _evolved(self, places: Sequence[Place], at: Instant) -> State:
+        """Joint state of some qubits at an instant, in the order asked for, from copies."""
+        wanted = [self._holder(node, "").slot(slot, "") for node, slot in places]
+        if len({slot.place for slot in wanted}) != len(wanted):
+            raise UnknownSlot(f"each qubit may be named once, got {names(wanted)}")
+        joint: State = None
+        order: list[Slot] = []
+        for slot in wanted:
+            if slot.cluster is None:
+                raise UnknownSlot(f"slot {slot} must hold a qubit, it is empty")
+            if slot.touched > at:
+                raise TimeReversed(f"slot {slot} has evolved to {slot.touched} ps, got {at} ps")
+            if slot in order:
+                continue
+            members = [member for member in slot.cluster.slots if member in wanted]
+            part = self._reduced(slot.cluster, members, at)
+            joint = part if joint is None else self._engine.merge(joint, part)
+            order.extend(members)
+        return self._engine.reorder(joint, tuple(order.index(slot) for slot in wanted))
+
+    def _reduced(self, cluster: Cluster, members: list[Slot], at: Instant) -> State:
+        state = cluster.state
+        for position in reversed(range(len(cluster.slots))):
+            if cluster.slots[position] not in members:
+                state = self._engine.trace_out(state, position)
+        for position, slot in enumerate(members):
+            if not slot.perfect and at > slot.touched:
+                amount = decay(seconds(at - slot.touched), slot.t1_s, slot.t2_s)
+                state = self._engine.decay(state, position, amount)
+        return state
+
+    # -------------------------------------------------------------- look-ups
+
+    def _holder(self, name: NodeId, op: str) -> Holder:
+        node = self._nodes.get(name)
+        if node is None:
+            raise UnknownSlot(f"node {name!r} holds no slots", op=op)
+        return node
+
+    def _free_slot(self, node: NodeId, slot: SlotId, at: Instant) -> Slot:
+        record = self._holder(node, "").slot(slot, "")
+        refuse_unless_free(record, at, "")
+        return record

@@ -1,0 +1,365 @@
+"""The world: switch, time authority, quantum store and optics behind two calls.
+
+``next()`` says who is granted what; ``complete()`` takes the reports of all who were granted. It neither
+waits nor reads a clock, so the same object serves one process (called directly) and many (called by the
+world process between reads and writes).
+
+Rules of the switch
+    A message is due one light time after it was sent, in order of (source, sequence) within an instant. A
+    node can only speak in its own name: the name is the one under which its host was configured.
+
+Rules of the quantum plane
+    Commands of a round are executed in order of (node, position in its report). A command is about slots
+    of the reporting node, whatever it contains, so that nobody can reach another's qubit. A refused
+    command has no effect; its answer is due in the next round.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from qnet import __version__
+from qnet.errors import BackendError, ClockStalled, QnetInternalError, WireError
+from qnet.ids import LinkId, NodeId, SlotId
+from qnet.plan import RunPlan
+from qnet.randomness import keyed_uniform
+from qnet.seams import HeraldingScheme
+from qnet.units import Instant, seconds
+from qnet.wire.codes import Refusal
+from qnet.wire.control import (
+    AbortAttempt,
+    AppEnded,
+    Delivered,
+    Discard,
+    Envelope,
+    ExpiryNote,
+    Grant,
+    Item,
+    NodeGrant,
+    NodeReport,
+    Output,
+    Post,
+    ProgramEnded,
+    Refused,
+    Report,
+    RequestNote,
+    RunProgram,
+    StartAttempt,
+)
+from qnet.world.authority import RANK_MESSAGE, RANK_RESULT, Authority, Due
+from qnet.world.ledger import Ledger, PairDelivered
+from qnet.world.optics import Optics, PairCreated
+from qnet.world.recorder import DeliveredPair, Recorder
+from qnet.world.store import Store
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a run ended: "done", or "until" when the bound of simulated time was reached."""
+
+    status: str
+    at: Instant
+
+
+class World:
+    """One network.
+
+    Args:
+        plan: what runs.
+        host_of: which host runs which node.
+        schemes: heralding schemes by name.
+        store: the quantum store.
+        recorder: where trace and pairs go.
+        initiator: role whose applications must return before the run can be over.
+    """
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        *,
+        host_of: Mapping[NodeId, str],
+        schemes: Mapping[str, HeraldingScheme],
+        store: Store,
+        recorder: Recorder,
+        initiator: str,
+    ) -> None:
+        self.plan = plan
+        self._initiators = {node for node, role in plan.app.roles.items() if role == initiator}
+        self.store = store
+        self.recorder = recorder
+        self.authority = Authority(host_of)
+        self.ledger = Ledger(
+            fidelity=self._true_fidelity, link_of=self._link_between, delivered=self._delivered
+        )
+        self.optics = Optics(
+            seed=plan.seed,
+            links=plan.links,
+            schemes=schemes,
+            store=store,
+            authority=self.authority,
+            exact=plan.exact_attempts,
+            created=self._pair_created,
+        )
+        self.verdict: Verdict | None = None
+        self.app_results: dict[NodeId, tuple[str, Any]] = {}
+        self._host_of = dict(host_of)
+        self._delays = {tuple(pair.split(">")): delay for pair, delay in plan.delays.items()}
+        self._links = {frozenset(link.ends): link.name for link in plan.links}
+        self._sent: dict[tuple[NodeId, NodeId], int] = {}
+        self._commands: dict[NodeId, int] = dict.fromkeys(host_of, 0)
+        self._granted: tuple[str, ...] = ()
+        recorder.add(msgspec.json.encode(trace_header(plan)) + b"\n")
+
+    # ------------------------------------------------------------ turns
+
+    def open(self) -> dict[str, Grant]:
+        """The first turn: every host is granted instant 0 and starts its applications."""
+        turn = self.authority.first_turn()
+        self._granted = turn.hosts
+        return {host: Grant(turn.at, turn.round, []) for host in turn.hosts}
+
+    def next(self) -> dict[str, Grant] | None:
+        """The next turn with something for a host in it; None when the run is over (see ``verdict``).
+
+        A run is over when every application has returned, or when the initiators have and nothing is due
+        any more: a server that waits for further requests is no deadlock.
+
+        Raises:
+            ClockStalled: applications wait and nothing will ever happen.
+        """
+        authority = self.authority
+        if len(self.app_results) >= len(self.plan.app.roles):
+            self.verdict = Verdict("done", authority.now)
+            return None
+        until = self.plan.until
+        while True:
+            if until is not None:
+                instant = authority.next_instant()
+                if instant is not None and instant > until:
+                    self.verdict = Verdict("until", Instant(until))
+                    return None
+            turn = authority.next_turn()
+            if turn is None:
+                if self._initiators <= self.app_results.keys():
+                    self.verdict = Verdict("done", authority.now)
+                    return None
+                raise ClockStalled(self._stalled())
+            for action in turn.actions:
+                action(turn.at)
+            if turn.hosts:
+                break
+        self._granted = turn.hosts
+        grants = {host: Grant(turn.at, turn.round, []) for host in turn.hosts}
+        for node in sorted(turn.items):
+            grants[self._host_of[node]].nodes.append(NodeGrant(node, turn.items[node]))
+        return grants
+
+    def complete(self, reports: Mapping[str, Report]) -> None:
+        """Take the reports of the turn.
+
+        Raises:
+            WireError: a report speaks of another instant, of another's node or out of sequence.
+        """
+        if tuple(sorted(reports)) != self._granted:
+            raise QnetInternalError(f"granted {self._granted}, reported {sorted(reports)}")
+        now, delta = self.authority.now, self.authority.round
+        nodes: list[NodeReport] = []
+        for host, report in reports.items():
+            self._check_report(host, report)
+            self.authority.report(host, report.deadline)
+            nodes.extend(report.nodes)
+        if len(nodes) > 1:
+            nodes.sort(key=lambda one: one.node)
+        for one in nodes:
+            self.recorder.add(one.trace)
+        for one in nodes:
+            for output in one.outputs:
+                if type(output) is Delivered:
+                    self.ledger.announced(one.node, output, now)
+        for one in nodes:
+            for output in one.outputs:
+                self._perform(one.node, output, now, delta)
+
+    def _check_report(self, host: str, report: Report) -> None:
+        now = self.authority.now
+        if report.at != now:
+            raise WireError(
+                f"report must be about the granted instant {now} ps, got {report.at} ps",
+                code=Refusal.TIME,
+                peer=host,
+            )
+        if report.deadline is not None and report.deadline <= now:
+            raise WireError(
+                f"deadline must be after the granted instant {now} ps, got {report.deadline} ps",
+                code=Refusal.TIME,
+                peer=host,
+            )
+        for one in report.nodes:
+            if self._host_of.get(one.node) != host:
+                raise WireError(
+                    f"report must be about a node of this host, got {one.node!r}",
+                    code=Refusal.WRONG_SOURCE,
+                    peer=host,
+                )
+
+    # ------------------------------------------------------------ outputs
+
+    def _perform(self, node: NodeId, output: Output, now: Instant, delta: int) -> None:
+        match output:
+            case Post():
+                self._post(node, output, now)
+            case RunProgram():
+                self._run_program(node, output, now)
+            case StartAttempt(op, link, slot, until):
+                self._command(
+                    node, op, lambda: self.optics.arm(node, op, link, slot, until)
+                )
+            case AbortAttempt(op):
+                self.optics.abort(node, op)
+            case Discard(slot):
+                self._command(node, f"discard {slot}", lambda: self._discard(node, slot, now))
+            case Delivered():
+                pass  # already in the ledger: notes of a round come before its commands
+            case RequestNote():
+                self.ledger.request(node, output, now)
+            case ExpiryNote(pairs, request):
+                self.ledger.expired(pairs)
+                self.recorder.world_line(
+                    now,
+                    delta,
+                    "truth",
+                    {"type": "PairsExpired", "by": node, "pairs": pairs, "request": request},
+                )
+            case AppEnded(role, result):
+                self.app_results[node] = (role, msgspec.msgpack.decode(result))
+
+    def _post(self, node: NodeId, post: Post, now: Instant) -> None:
+        channel = (node, post.target)
+        delay = self._delays.get(channel)
+        if delay is None:
+            raise WireError(
+                f"target must be a node that fibre connects to {node}, got {post.target!r}",
+                code=Refusal.WRONG_TARGET,
+                peer=node,
+                where=post.kind,
+            )
+        expected = self._sent.get(channel, 0)
+        if post.seq != expected:
+            raise WireError(
+                f"sequence number on channel {node} > {post.target} must be {expected}, got {post.seq}",
+                code=Refusal.SEQUENCE,
+                peer=node,
+                where=post.kind,
+            )
+        self._sent[channel] = expected + 1
+        envelope = Envelope(node, post.kind, post.seq, now, post.body)
+        self.authority.push(
+            Instant(now + delay),
+            Due(post.target, envelope),
+            rank=RANK_MESSAGE,
+            source=node,
+            sequence=self._number(node),
+        )
+
+    def _run_program(self, node: NodeId, command: RunProgram, now: Instant) -> None:
+        op = command.op
+        draw = 0
+
+        def uniform() -> float:
+            nonlocal draw
+            draw += 1
+            return keyed_uniform(self.plan.seed, node, op, draw)
+
+        def run() -> None:
+            result = self.store.run_program(node, op, command.program, now, uniform)
+            self.authority.push(
+                max(now, result.ends_at),
+                Due(node, ProgramEnded(op, result.outcomes)),
+                rank=RANK_RESULT,
+                source=node,
+                sequence=self._number(node),
+            )
+
+        self._command(node, op, run)
+
+    def _discard(self, node: NodeId, slot: SlotId, now: Instant) -> None:
+        self.optics.give_back(node, slot)
+        self.store.discard(node, slot, now)
+
+    def _command(self, node: NodeId, op: str, run: Any) -> None:
+        """Execute one quantum command; a refusal is an answer, due in the next round."""
+        try:
+            run()
+        except BackendError as error:
+            self.authority.push(
+                self.authority.now,
+                Due(node, Refused(op, int(error.code), str(error))),
+                rank=RANK_RESULT,
+                source=node,
+                sequence=self._number(node),
+            )
+
+    def _number(self, node: NodeId) -> int:
+        self._commands[node] += 1
+        return self._commands[node]
+
+    # ------------------------------------------------------------ truth
+
+    def _true_fidelity(
+        self,
+        one: tuple[NodeId, SlotId],
+        two: tuple[NodeId, SlotId],
+        label: tuple[int, int],
+    ) -> float | None:
+        if two not in self.store.cluster_of(*one):
+            return None
+        return self.store.bell_fidelity(one, two, label, self.authority.now)
+
+    def _link_between(self, one: NodeId, two: NodeId) -> LinkId:
+        return self._links.get(frozenset((one, two)), LinkId(""))
+
+    def _delivered(self, row: DeliveredPair, event: PairDelivered) -> None:
+        self.recorder.world_line(self.authority.now, self.authority.round, "truth", event)
+        self.recorder.pair(row)
+
+    def _pair_created(self, event: PairCreated) -> None:
+        self.recorder.world_line(
+            self.authority.now, self.authority.round, f"optics:{event.link}", event
+        )
+
+    # ------------------------------------------------------------ words
+
+    def _stalled(self) -> str:
+        waiting = sorted(set(self.plan.app.roles) - set(self.app_results))
+        requests = ", ".join(self.ledger.open_requests) or "none"
+        return (
+            f"something must be due while applications run; nothing is, at "
+            f"{seconds(self.authority.now):.9g} s simulated. Applications still waiting: "
+            f"{', '.join(waiting)}; open requests: {requests}"
+        )
+
+    @property
+    def granted(self) -> tuple[str, ...]:
+        """Hosts whose report is awaited."""
+        return self._granted
+
+
+def plan_sha256(plan: RunPlan) -> str:
+    """Fingerprint of a plan."""
+    return hashlib.sha256(msgspec.json.encode(plan, order="deterministic")).hexdigest()
+
+
+def trace_header(plan: RunPlan) -> dict[str, Any]:
+    """First line of a trace: what ran. Equal for equal plans, whatever the mode."""
+    return {
+        "qnet": __version__,
+        "network": plan.network,
+        "seed": plan.seed,
+        "app": plan.app.name,
+        "plan_sha256": plan_sha256(plan),
+    }

@@ -1,0 +1,87 @@
+"""Every number of every sheet has a source, and the sheets reproduce what they are named after."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from qnet.hardware import Coherence, Station
+from qnet.physics.memory import check_coherence_times
+from qnet_nodes.ideal import IDEAL
+from qnet_nodes.stations import APD_422
+from qnet_nodes.trapped_ion import SR88_2020, SR88_CA43
+
+SHEETS = (SR88_2020, SR88_CA43, IDEAL)
+CONFIDENCES = {"found", "memory", "derived", "assumed"}
+ION_PAIR = Path(__file__).parents[2] / "deploy" / "topologies" / "ion-pair.toml"
+
+
+def leaves(record, prefix=""):
+    for key, value in msgspec.structs.asdict(record).items():
+        if isinstance(value, msgspec.Struct):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+@pytest.mark.parametrize("sheet", SHEETS, ids=lambda sheet: sheet.name)
+def test_every_figure_of_a_platform_has_one_source(sheet):
+    assert sorted(figure.path for figure in sheet.figures) == sorted(leaves(sheet.platform))
+
+
+def test_every_figure_of_a_station_has_one_source():
+    assert sorted(figure.path for figure in APD_422.figures) == sorted(leaves(APD_422.station))
+
+
+@pytest.mark.parametrize("sheet", [*SHEETS, APD_422], ids=lambda sheet: sheet.name)
+def test_sources_are_stated_with_a_known_confidence(sheet):
+    for figure in sheet.figures:
+        assert figure.confidence in CONFIDENCES, figure
+        assert len(figure.source) > 10, figure
+    assert sheet.title
+
+
+@pytest.mark.parametrize("sheet", SHEETS, ids=lambda sheet: sheet.name)
+def test_figures_are_physical(sheet):
+    platform = sheet.platform
+    for times in (platform.communication, platform.memory):
+        check_coherence_times(times.t1_s, times.t2_s)
+    for gate in (platform.gate_1q, platform.gate_2q, platform.initialise):
+        assert 0.5 <= gate.fidelity <= 1.0
+        assert gate.duration_s > 0.0
+    assert 0.0 < platform.emission.efficiency_prob <= 1.0
+    assert 0.0 <= platform.emission.preparation_s <= platform.emission.interval_s
+
+
+def test_stephenson_rate_follows_from_efficiency_and_interval():
+    emission = SR88_2020.platform.emission
+    success_prob = emission.efficiency_prob**2 / 2
+    assert success_prob == pytest.approx(2.18e-4, rel=0.005)
+    assert success_prob / emission.interval_s == pytest.approx(182.0, rel=0.01)
+
+
+def test_calcium_keeps_the_published_fidelity_after_ten_seconds():
+    kept = math.exp(-10.0 / SR88_CA43.platform.memory.t2_s)
+    assert (1 + 0.92 + 2 * 0.92 * kept) / 4 == pytest.approx(0.81, abs=0.005)
+
+
+def test_slots_come_as_communication_first():
+    assert (SR88_2020.platform.slots, SR88_CA43.platform.slots, IDEAL.platform.slots) == (1, 2, 4)
+    assert [SR88_CA43.platform.role_of(slot) for slot in (0, 1)] == ["communication", "memory"]
+
+
+def test_ideal_is_without_error():
+    platform = IDEAL.platform
+    assert platform.communication == platform.memory == Coherence()
+    assert {platform.gate_1q.fidelity, platform.gate_2q.fidelity} == {1.0}
+    assert platform.readout.error_0_prob == platform.readout.error_1_prob == 0.0
+
+
+def test_the_supplied_topology_uses_the_station_sheet():
+    described = dict(tomllib.loads(ION_PAIR.read_text())["nodes"]["station"])
+    assert described.pop("kind") == "station"
+    assert msgspec.convert(described, Station) == APD_422.station
