@@ -41,7 +41,7 @@ from qnet.machine import (
     Send,
     Withdraw,
 )
-from qnet.program import Program
+from qnet.program import Gate
 from qnet.units import Instant
 from qnet.wire.catalogue import Catalogue
 from qnet.wire.codes import Refusal
@@ -109,8 +109,20 @@ class Driver:
         self._platform = platform
         self._holder: dict[SlotId, str] = {SlotId(slot): "" for slot in slots}
         self._waiting: list[tuple[str, Acquire]] = []
-        self._trace: list[bytes] = []
+        self._deadlines: dict[str, Instant | None] = {}
+        self._trace: list[dict[str, Any]] = []
         self._json = msgspec.json.Encoder()
+        self._performers: Final[dict[type, Callable[[str, Any], None]]] = {
+            Send: self._on_send,
+            Apply: self._on_apply,
+            Attempt: self._on_attempt,
+            Abort: self._on_abort,
+            Acquire: self._on_acquire,
+            Withdraw: self._on_withdraw,
+            Release: self._on_release,
+            Request: self._on_request,
+            Indicate: self._on_indicate,
+        }
         self._steps = 0
 
     # ------------------------------------------------------------ set-up
@@ -120,6 +132,7 @@ class Driver:
     ) -> None:
         """Add a machine under ``name`` ("layer:link"); ``below`` names the machine that serves it."""
         self._machines[name] = machine
+        self._deadlines[name] = machine.next_deadline()
         if below:
             self._below[name] = below
             self._above[below] = name
@@ -133,12 +146,7 @@ class Driver:
 
     def next_deadline(self) -> Instant | None:
         """The earliest deadline of this node's machines."""
-        earliest: Instant | None = None
-        for machine in self._machines.values():
-            deadline = machine.next_deadline()
-            if deadline is not None and (earliest is None or deadline < earliest):
-                earliest = deadline
-        return earliest
+        return min((due for due in self._deadlines.values() if due is not None), default=None)
 
     def holders(self) -> dict[SlotId, str]:
         """Who holds which slot, for tests and crash reports."""
@@ -172,12 +180,12 @@ class Driver:
         again = True
         while again:
             again = False
-            for name, machine in self._machines.items():
-                deadline = machine.next_deadline()
+            for name, deadline in self._deadlines.items():
                 if deadline is not None and deadline <= self.now:
                     self._enqueue(name, DeadlineReached())
                     self._drain()
                     again = True
+                    break
 
     def _envelope(self, envelope: Envelope) -> None:
         source = envelope.source
@@ -248,6 +256,7 @@ class Driver:
                 )
             try:
                 effects = machine.handle(event, self.now)
+                self._deadlines[name] = machine.next_deadline()
                 self._step(name, event, effects, machine.state)
                 for effect in effects:
                     self._perform(name, effect)
@@ -273,52 +282,18 @@ class Driver:
             "effects": effects,
             "state": state,
         }
-        self._trace.append(self._json.encode(line))
+        self._trace.append(line)
 
     def _perform(self, name: str, effect: Any) -> None:
-        match effect:
-            case Send(target, message):
-                self._send(target, message)
-            case Apply(op, program):
-                self._check_held(name, program)
-                self._ops[op] = name
-                self.outputs.append(RunProgram(op, program))
-            case Attempt(op, link, slot, until):
-                self._must_hold(name, slot)
-                self.outputs.append(StartAttempt(op, link, slot, until))
-            case Abort(op):
-                self.outputs.append(AbortAttempt(op))
-            case Acquire():
-                self._waiting.append((name, effect))
-                self._assign()
-            case Withdraw(token):
-                self._waiting = [
-                    (who, want)
-                    for who, want in self._waiting
-                    if who != name or want.token != token
-                ]
-            case Release(slot):
-                self._must_hold(name, slot)
-                self._holder[slot] = ""
-                self.outputs.append(Discard(slot))
-                self._assign()
-            case Request(request):
-                self._hand_over(name, self._below[name], getattr(request, "slot", None))
-                self._enqueue(self._below[name], Requested(request))
-            case Indicate(indication, slots):
-                above = self._above.get(name, APP)
-                for slot in slots:
-                    self._hand_over(name, above, slot)
-                if above == APP:
-                    self.outputs.extend(self._note(indication))
-                self._enqueue(above, Indicated(indication))
-            case _:
-                raise LocalProtocolError(
-                    f"effect must be one of Send, Apply, Attempt, Abort, Acquire, Withdraw, Release, Request, "
-                    f"Indicate, got {effect!r}"
-                )
+        perform = self._performers.get(type(effect))
+        if perform is None:
+            raise LocalProtocolError(
+                f"effect must be one of {', '.join(kind.__name__ for kind in self._performers)}, got {effect!r}"
+            )
+        perform(name, effect)
 
-    def _send(self, target: NodeId, message: Message) -> None:
+    def _on_send(self, _name: str, effect: Send) -> None:
+        target, message = effect.target, effect.message
         if not self._catalogue.knows(message):
             raise LocalProtocolError(
                 f"message type must be listed by a plug-in of this run, got {type(message).__name__} "
@@ -328,10 +303,57 @@ class Driver:
         self._sent[target] = seq + 1
         self.outputs.append(Post(target, message.kind, seq, encode_body(message)))
 
+    def _on_apply(self, name: str, effect: Apply) -> None:
+        for instruction in effect.program.instructions:
+            if isinstance(instruction, Gate):
+                for slot in instruction.slots:
+                    self._must_hold(name, slot)
+            else:
+                self._must_hold(name, instruction.slot)
+        self._ops[effect.op] = name
+        self.outputs.append(RunProgram(effect.op, effect.program))
+
+    def _on_attempt(self, name: str, effect: Attempt) -> None:
+        self._must_hold(name, effect.slot)
+        self.outputs.append(StartAttempt(effect.op, effect.link, effect.slot, effect.until))
+
+    def _on_abort(self, _name: str, effect: Abort) -> None:
+        self.outputs.append(AbortAttempt(effect.op))
+
+    def _on_acquire(self, name: str, effect: Acquire) -> None:
+        self._waiting.append((name, effect))
+        self._assign()
+
+    def _on_withdraw(self, name: str, effect: Withdraw) -> None:
+        self._waiting = [
+            (who, want)
+            for who, want in self._waiting
+            if who != name or want.token != effect.token
+        ]
+
+    def _on_release(self, name: str, effect: Release) -> None:
+        self._must_hold(name, effect.slot)
+        self._holder[effect.slot] = ""
+        self.outputs.append(Discard(effect.slot))
+        self._assign()
+
+    def _on_request(self, name: str, effect: Request) -> None:
+        below = self._below[name]
+        self._hand_over(name, below, getattr(effect.request, "slot", None))
+        self._enqueue(below, Requested(effect.request))
+
+    def _on_indicate(self, name: str, effect: Indicate) -> None:
+        above = self._above.get(name, APP)
+        for slot in effect.slots:
+            self._hand_over(name, above, slot)
+        if above == APP:
+            self.outputs.extend(self._note(effect.indication))
+        self._enqueue(above, Indicated(effect.indication))
+
     # ------------------------------------------------------------ slots
 
     def _assign(self) -> None:
-        if self._platform is None:
+        if self._platform is None or not self._waiting:
             return
         still: list[tuple[str, Acquire]] = []
         for name, want in self._waiting:
@@ -358,12 +380,6 @@ class Driver:
                 f"{name} must hold slot {slot} of {self.node} to use it; its holder is {holder or 'nobody'}"
             )
 
-    def _check_held(self, name: str, program: Program) -> None:
-        for instruction in program.instructions:
-            slots = getattr(instruction, "slots", None)
-            for slot in slots if slots is not None else (instruction.slot,):  # type: ignore[union-attr]
-                self._must_hold(name, slot)
-
     def _hand_over(self, giver: str, taker: str, slot: SlotId | None) -> None:
         if slot is None:
             return
@@ -374,7 +390,7 @@ class Driver:
 
     def collect(self) -> NodeReport:
         """Outputs and trace lines since the last report."""
-        trace = b"\n".join(self._trace) + b"\n" if self._trace else b""
+        trace = self._json.encode_lines(self._trace) if self._trace else b""
         report = NodeReport(self.node, self.outputs, trace)
         self.outputs = []
         self._trace = []

@@ -42,3 +42,9 @@ def exit_words(status: int) -> str:
     if status < 0:
         return f"was killed by {signal.Signals(-status).name}"
     return f"ended with exit status {status}"
+
+
+def pin_to(core: int | None) -> None:
+    """Keep this process on one core (None, or a system that cannot: no change)."""
+    if core is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})

@@ -119,6 +119,7 @@ class _Processes:
         self.control: Connection
         self.control_socket: socket.socket
         self.zygote_socket: socket.socket
+        self._core = _core() if options.pin else None
         self._logs = None if options.folder is None else options.folder / "logs"
 
     def start(self) -> None:
@@ -164,12 +165,8 @@ class _Processes:
         """Start one process with its sockets, from this thread, in its own session."""
         arguments = [sys.executable, "-m", f"qnet.runtime.{module}", f"--control-fd={control.fileno()}"]
         arguments += [f"--host-fd={host}={sock.fileno()}" for host, sock in sockets.items()]
-        core = _core() if self._options.pin else None
-
-        def before() -> None:
-            if core is not None:
-                os.sched_setaffinity(0, {core})
-
+        if self._core is not None:
+            arguments.append(f"--core={self._core}")
         log = subprocess.DEVNULL if self._logs is None else (self._logs / f"{name}.log").open("ab")
         try:
             process = subprocess.Popen(
@@ -179,7 +176,6 @@ class _Processes:
                 stderr=log,
                 pass_fds=[control.fileno(), *(sock.fileno() for sock in sockets.values())],
                 start_new_session=True,
-                preexec_fn=before,  # this process has no thread yet but the main one
                 env={**os.environ, **_ENVIRONMENT},
             )
         finally:

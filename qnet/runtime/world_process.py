@@ -23,7 +23,7 @@ from qnet.ids import NodeId
 from qnet.plan import RunPlan
 from qnet.runtime.assembly import build_world, finish, summarise
 from qnet.runtime.connection import Connection, expect
-from qnet.runtime.guard import die_with_parent
+from qnet.runtime.guard import die_with_parent, pin_to
 from qnet.runtime.log import configure
 from qnet.runtime.watch import INTERVAL_S, Watch
 from qnet.units import seconds
@@ -234,6 +234,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--control-fd", type=int, required=True)
     parser.add_argument("--host-fd", action="append", default=[], metavar="NAME=FD")
+    parser.add_argument("--core", type=int, default=None, help="run on this core once loaded")
     arguments = parser.parse_args()
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -249,6 +250,7 @@ def main() -> None:
     host_of = {NodeId(node): name for name, nodes in opened.hosts.items() for node in nodes}
     folder = Path(opened.folder) if opened.folder else None
     world = build_world(opened.plan, host_of, folder)
+    pin_to(arguments.core)
     server = WorldServer(control, hosts, opened)
     signal.signal(signal.SIGTERM, _terminated)
     log.info("world_ready", hosts=len(hosts), nodes=len(host_of))

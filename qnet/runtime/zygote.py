@@ -21,7 +21,7 @@ import socket
 import sys
 from importlib.metadata import entry_points
 
-from qnet.runtime.guard import die_with_parent
+from qnet.runtime.guard import die_with_parent, pin_to
 from qnet.runtime.host_process import serve
 
 
@@ -31,11 +31,15 @@ class Zygote:
     Args:
         control: socket to the launcher.
         host_fds: socket descriptor of each host.
+        core: where the hosts run, None for anywhere.
     """
 
-    def __init__(self, control: socket.socket, host_fds: dict[str, int]) -> None:
+    def __init__(
+        self, control: socket.socket, host_fds: dict[str, int], core: int | None
+    ) -> None:
         self._control = control
         self._host_fds = host_fds
+        self._core = core
         self._poll = select.poll()
         self._poll.register(control.fileno(), select.POLLIN)
         self._children: dict[int, tuple[str, int]] = {}
@@ -77,6 +81,7 @@ class Zygote:
         status = 1
         try:
             os.setsid()
+            pin_to(self._core)
             die_with_parent(signal.SIGKILL)
             self._control.close()
             for other in (*self._host_fds.values(), *self._children):
@@ -124,6 +129,7 @@ def main() -> None:
     parser.add_argument("--control-fd", type=int, required=True)
     parser.add_argument("--host-fd", action="append", default=[], metavar="NAME=FD")
     parser.add_argument("--preload", action="append", default=[], metavar="GROUP=NAME")
+    parser.add_argument("--core", type=int, default=None, help="run the hosts on this core")
     arguments = parser.parse_args()
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -135,7 +141,7 @@ def main() -> None:
     for given in arguments.host_fd:
         name, _, fd = given.rpartition("=")
         fds[name] = int(fd)
-    Zygote(socket.socket(fileno=arguments.control_fd), fds).run()
+    Zygote(socket.socket(fileno=arguments.control_fd), fds, arguments.core).run()
 
 
 if __name__ == "__main__":

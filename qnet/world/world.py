@@ -17,7 +17,7 @@ Rules of the quantum plane
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,6 @@ from qnet.wire.control import (
     Item,
     NodeGrant,
     NodeReport,
-    Output,
     Post,
     ProgramEnded,
     Refused,
@@ -113,6 +112,17 @@ class World:
         self._sent: dict[tuple[NodeId, NodeId], int] = {}
         self._commands: dict[NodeId, int] = dict.fromkeys(host_of, 0)
         self._granted: tuple[str, ...] = ()
+        self._performers: dict[type, Callable[[NodeId, Any], None]] = {
+            Post: self._on_post,
+            RunProgram: self._on_program,
+            StartAttempt: self._on_attempt,
+            AbortAttempt: self._on_abort,
+            Discard: self._on_discard,
+            Delivered: self._on_delivered,
+            RequestNote: self._on_request,
+            ExpiryNote: self._on_expiry,
+            AppEnded: self._on_app_ended,
+        }
         recorder.add(msgspec.json.encode(trace_header(plan)) + b"\n")
 
     # ------------------------------------------------------------ turns
@@ -167,7 +177,7 @@ class World:
         """
         if tuple(sorted(reports)) != self._granted:
             raise QnetInternalError(f"granted {self._granted}, reported {sorted(reports)}")
-        now, delta = self.authority.now, self.authority.round
+        now = self.authority.now
         nodes: list[NodeReport] = []
         for host, report in reports.items():
             self._check_report(host, report)
@@ -183,7 +193,7 @@ class World:
                     self.ledger.announced(one.node, output, now)
         for one in nodes:
             for output in one.outputs:
-                self._perform(one.node, output, now, delta)
+                self._performers[type(output)](one.node, output)
 
     def _check_report(self, host: str, report: Report) -> None:
         now = self.authority.now
@@ -209,36 +219,43 @@ class World:
 
     # ------------------------------------------------------------ outputs
 
-    def _perform(self, node: NodeId, output: Output, now: Instant, delta: int) -> None:
-        match output:
-            case Post():
-                self._post(node, output, now)
-            case RunProgram():
-                self._run_program(node, output, now)
-            case StartAttempt(op, link, slot, until):
-                self._command(
-                    node, op, lambda: self.optics.arm(node, op, link, slot, until)
-                )
-            case AbortAttempt(op):
-                self.optics.abort(node, op)
-            case Discard(slot):
-                self._command(node, f"discard {slot}", lambda: self._discard(node, slot, now))
-            case Delivered():
-                pass  # already in the ledger: notes of a round come before its commands
-            case RequestNote():
-                self.ledger.request(node, output, now)
-            case ExpiryNote(pairs, request):
-                self.ledger.expired(pairs)
-                self.recorder.world_line(
-                    now,
-                    delta,
-                    "truth",
-                    {"type": "PairsExpired", "by": node, "pairs": pairs, "request": request},
-                )
-            case AppEnded(role, result):
-                self.app_results[node] = (role, msgspec.msgpack.decode(result))
+    def _on_attempt(self, node: NodeId, output: StartAttempt) -> None:
+        self._command(
+            node,
+            output.op,
+            lambda: self.optics.arm(node, output.op, output.link, output.slot, output.until),
+        )
 
-    def _post(self, node: NodeId, post: Post, now: Instant) -> None:
+    def _on_abort(self, node: NodeId, output: AbortAttempt) -> None:
+        self.optics.abort(node, output.op)
+
+    def _on_discard(self, node: NodeId, output: Discard) -> None:
+        def discard() -> None:
+            self.optics.give_back(node, output.slot)
+            self.store.discard(node, output.slot, self.authority.now)
+
+        self._command(node, f"discard {output.slot}", discard)
+
+    def _on_delivered(self, node: NodeId, output: Delivered) -> None:
+        """Nothing left to do: notes of a round came into the ledger before its commands."""
+
+    def _on_request(self, node: NodeId, output: RequestNote) -> None:
+        self.ledger.request(node, output, self.authority.now)
+
+    def _on_expiry(self, node: NodeId, output: ExpiryNote) -> None:
+        self.ledger.expired(output.pairs)
+        self.recorder.world_line(
+            self.authority.now,
+            self.authority.round,
+            "truth",
+            {"type": "PairsExpired", "by": node, "pairs": output.pairs, "request": output.request},
+        )
+
+    def _on_app_ended(self, node: NodeId, output: AppEnded) -> None:
+        self.app_results[node] = (output.role, msgspec.msgpack.decode(output.result))
+
+    def _on_post(self, node: NodeId, post: Post) -> None:
+        now = self.authority.now
         channel = (node, post.target)
         delay = self._delays.get(channel)
         if delay is None:
@@ -266,8 +283,8 @@ class World:
             sequence=self._number(node),
         )
 
-    def _run_program(self, node: NodeId, command: RunProgram, now: Instant) -> None:
-        op = command.op
+    def _on_program(self, node: NodeId, command: RunProgram) -> None:
+        op, now = command.op, self.authority.now
         draw = 0
 
         def uniform() -> float:
@@ -286,10 +303,6 @@ class World:
             )
 
         self._command(node, op, run)
-
-    def _discard(self, node: NodeId, slot: SlotId, now: Instant) -> None:
-        self.optics.give_back(node, slot)
-        self.store.discard(node, slot, now)
 
     def _command(self, node: NodeId, op: str, run: Any) -> None:
         """Execute one quantum command; a refusal is an answer, due in the next round."""

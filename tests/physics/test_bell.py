@@ -77,7 +77,7 @@ def test_law_convolution_multiplies_correlators(first, second):
 
 
 def test_werner_refuses_a_fidelity_above_one():
-    with pytest.raises(ValueError, match="0 <= F <= 1, got 1.5"):
+    with pytest.raises(ValueError, match=r"0 <= F <= 1, got 1\.5"):
         bell.werner(1.5)
 
 

@@ -37,7 +37,7 @@ class Optics:
 def photon_terms(end, spin, optics, pauli, phase):
     """Creation-operator expansion of one end's photon: [(field mode, amplitude)].
 
-    A field mode is ("port", port, mode, shape) or ("lost", end, mode, 0). Shape 0 is the wave packet of A.
+    A field mode is ("port", port, mode, shape) or ("lost", end, mode, 0); shape 0 is that of A.
     """
     eta = (optics.eta_a, optics.eta_b)[end]
     shapes = (

@@ -44,8 +44,8 @@ from qnet.seams import App
 
 
 @dataclass(frozen=True)
-class TestState:
-    """A cardinal state: the gate that makes it from |0>, its basis, the bit that is then certain."""
+class CardinalState:
+    """One of the six: the gate that makes it from |0>, its basis, the bit that is then certain."""
 
     name: str
     gate: str
@@ -55,17 +55,21 @@ class TestState:
 
 
 STATES: Final = (
-    TestState("0", "", None, "Z", 0),
-    TestState("1", "X", None, "Z", 1),
-    TestState("+", "RY", math.pi / 2, "X", 0),
-    TestState("-", "RY", -math.pi / 2, "X", 1),
-    TestState("+i", "RX", -math.pi / 2, "Y", 0),
-    TestState("-i", "RX", math.pi / 2, "Y", 1),
+    CardinalState("0", "", None, "Z", 0),
+    CardinalState("1", "X", None, "Z", 1),
+    CardinalState("+", "RY", math.pi / 2, "X", 0),
+    CardinalState("-", "RY", -math.pi / 2, "X", 1),
+    CardinalState("+i", "RX", -math.pi / 2, "Y", 0),
+    CardinalState("-i", "RX", math.pi / 2, "Y", 1),
 )
 """The six cardinal states, each at most one gate away from |0>."""
 
 Bit = Annotated[int, msgspec.Meta(ge=0, le=1)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
+Counts = Annotated[
+    tuple[Annotated[int, msgspec.Meta(ge=0)], ...],
+    msgspec.Meta(min_length=len(STATES), max_length=len(STATES)),
+]
+"""One number per state."""
 
 
 class TeleportParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,8 +111,8 @@ class Verified(Message, frozen=True):
     """Receiver to sender, at the end: trials and right outcomes per state of :data:`STATES`."""
 
     kind: ClassVar[str] = "app.teleport/verified@1"
-    trials: Annotated[tuple[Count, ...], msgspec.Meta(min_length=len(STATES), max_length=len(STATES))]
-    right: Annotated[tuple[Count, ...], msgspec.Meta(min_length=len(STATES), max_length=len(STATES))]
+    trials: Counts
+    right: Counts
 
 
 class TeleportResult(msgspec.Struct, frozen=True):
@@ -182,7 +186,7 @@ async def receiver(session: Session) -> int:
 
 
 async def _verify(session: Session, pair: Pair, measured: Measured) -> bool:
-    """Correct and read in one program; whether the outcome is the one that the state makes certain."""
+    """Correct and read in one program; whether the outcome is the one that is certain."""
     pair.check()
     state = STATES[measured.state]
     correction = []

@@ -281,7 +281,8 @@ class MidpointEnd:
         if event.source != self._link.station or event.message.link != self._link.name:
             raise RemoteProtocolError(
                 f"{self._link.name}: {event.kind} must come from station {self._link.station} "
-                f"and be about this link, got one from {event.source} about {event.message.link}, at {now} ps"
+                f"and be about this link, got one from {event.source} about {event.message.link}, "
+                f"at {now} ps"
             )
 
 

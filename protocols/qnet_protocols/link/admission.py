@@ -105,7 +105,7 @@ def refusal(
     if not 0.0 <= create.minimum_fidelity <= 1.0:
         return (
             ErrorCode.CREATE,
-            f"minimum_fidelity must obey 0 <= F <= 1, got {create.minimum_fidelity}",
+            (f"minimum_fidelity must obey 0 <= F <= 1, got {create.minimum_fidelity}"),
         )
     if create.max_time < 0:
         return ErrorCode.CREATE, f"max_time must be >= 0 ps, got {create.max_time}"
@@ -113,8 +113,10 @@ def refusal(
     if create.minimum_fidelity > goodness:
         return (
             ErrorCode.UNSUPP,
-            f"minimum_fidelity must be <= {goodness:.6f}, the goodness of {link.name}, "
-            f"got {create.minimum_fidelity}",
+            (
+                f"minimum_fidelity must be <= {goodness:.6f}, the goodness of {link.name}, "
+                f"got {create.minimum_fidelity}"
+            ),
         )
     if timing.mean_pair is None:
         return ErrorCode.UNSUPP, f"link {link.name} never succeeds (rate 0)"
@@ -123,15 +125,19 @@ def refusal(
         if create.max_time < fastest:
             return (
                 ErrorCode.UNSUPP,
-                f"max_time must be >= {fastest} ps (agreement, {create.number} cycles), "
-                f"got {create.max_time}",
+                (
+                    f"max_time must be >= {fastest} ps (agreement, {create.number} cycles), "
+                    f"got {create.max_time}"
+                ),
             )
         ahead = pairs_ahead * timing.mean_pair
         if create.max_time < ahead:
             return (
                 ErrorCode.NOTIME,
-                f"max_time must be >= {ahead} ps for the {pairs_ahead} pairs ahead, "
-                f"got {create.max_time}",
+                (
+                    f"max_time must be >= {ahead} ps for the {pairs_ahead} pairs ahead, "
+                    f"got {create.max_time}"
+                ),
             )
     if queued >= QUEUE_LIMIT:
         return ErrorCode.NORES, f"queue of {link.name} must hold <= {QUEUE_LIMIT} requests"

@@ -202,6 +202,6 @@ class Agreement:
 
     def _contradiction(self, event: Received, entry: Entry | None, now: Instant) -> str:
         return (
-            f"{self._context.link.name}: {event.message!r} from {event.source} contradicts {entry!r} "
-            f"or the rules of {event.kind}, at {now} ps"
+            f"{self._context.link.name}: {event.message!r} from {event.source} contradicts "
+            f"{entry!r} or the rules of {event.kind}, at {now} ps"
         )

@@ -1,4 +1,4 @@
-"""Closing handshake: both ends learn how many pairs of a broken-off request the other one announced.
+"""Ends of requests, and the closing handshake by which no pair stays half-delivered.
 
 Theory
     A request that ends before its time (cancelled, timed out, expired, peer silent) is closed by
@@ -19,9 +19,13 @@ from __future__ import annotations
 from typing import Final
 
 from qnet.ids import RequestId
-from qnet.machine import Record
-from qnet.units import Duration, Instant
-from qnet_protocols.link.messages import Close
+from qnet.layers import link
+from qnet.machine import Effect, Indicate, Received, Record, Send
+from qnet.seams import EndContext
+from qnet.units import Instant
+from qnet_protocols.link.admission import Timing
+from qnet_protocols.link.messages import Accepted, Close, Closed, CloseReason, CompareProgress
+from qnet_protocols.link.queue import NO_PROGRESS, Agreed, Ended, Entry, Progress, Queue
 
 CLOSE_TRIES: Final = 16
 
@@ -34,44 +38,143 @@ class Closing(Record, frozen=True):
     resend_at: Instant
 
 
-class Closings:
-    """Close messages of one end that wait for their answer.
+class Endings:
+    """Ends requests at one end, and carries the handshakes about them."""
 
-    Args:
-        answer_wait: wait after the first try; doubled after each further one.
-    """
-
-    def __init__(self, answer_wait: Duration) -> None:
-        self._answer_wait = answer_wait
-        self._open: dict[RequestId, Closing] = {}
+    def __init__(self, context: EndContext, timing: Timing, queue: Queue) -> None:
+        self._link = context.link.name
+        self._node = context.node
+        self._remote = context.remote
+        self._answer_wait = timing.answer_wait
+        self._queue = queue
+        self._closings: dict[RequestId, Closing] = {}
 
     @property
-    def requests(self) -> tuple[RequestId, ...]:
-        """Requests whose closing is not answered, oldest first."""
-        return tuple(self._open)
-
-    def start(self, message: Close, now: Instant) -> None:
-        """``message`` was sent for the first time."""
-        self._open[message.request] = Closing(message, 1, Instant(now + self._answer_wait))
-
-    def settle(self, request: RequestId) -> bool:
-        """The peer has answered; False if nothing was waiting."""
-        return self._open.pop(request, None) is not None
+    def unanswered(self) -> tuple[RequestId, ...]:
+        """Requests whose Close is not answered, oldest first."""
+        return tuple(self._closings)
 
     def next_deadline(self) -> Instant | None:
-        """When the next message goes again."""
-        return min((closing.resend_at for closing in self._open.values()), default=None)
+        """When the next Close goes again."""
+        return min((closing.resend_at for closing in self._closings.values()), default=None)
 
-    def due(self, now: Instant) -> list[Close]:
-        """Messages to send again now."""
-        again: list[Close] = []
-        for request, closing in list(self._open.items()):
+    def resend(self, now: Instant) -> list[Effect]:
+        """Closes to send again now."""
+        effects: list[Effect] = []
+        for request, closing in list(self._closings.items()):
             if closing.resend_at > now:
                 continue
             if closing.tries == CLOSE_TRIES:
-                del self._open[request]
+                del self._closings[request]
                 continue
-            again.append(closing.message)
-            wait = self._answer_wait << closing.tries
-            self._open[request] = Closing(closing.message, closing.tries + 1, Instant(now + wait))
-        return again
+            effects.append(Send(self._remote, closing.message))
+            again = Instant(now + (self._answer_wait << closing.tries))
+            self._closings[request] = Closing(closing.message, closing.tries + 1, again)
+        return effects
+
+    def remember(self, entry: Entry, progress: Progress, now: Instant) -> Ended:
+        """Move an open request to the memory."""
+        terms = entry.terms
+        answer = None
+        if isinstance(entry, Agreed) and not terms.origin:
+            answer = Accepted(self._link, terms.request, entry.number, entry.start)
+        ended = Ended(terms.origin, terms.purpose, entry.number, progress, now, answer)
+        self._queue.end(terms.request, ended)
+        return ended
+
+    def give_up(
+        self, entry: Entry, reason: CloseReason, now: Instant, *, agreed: int | None
+    ) -> list[Effect]:
+        """End an open request at this end and tell the layer above.
+
+        Args:
+            entry: the open request.
+            reason: why it ends.
+            now: this instant.
+            agreed: pairs that the peer announced, None if unknown; more are declared expired.
+        """
+        terms, delivered = entry.terms, entry.progress.delivered
+        ended = self.remember(entry, entry.progress, now)
+        effects = [] if agreed is None else self._expire(terms.request, ended, agreed)
+        if reason == "cancelled":
+            end: Record = link.RequestEnded(
+                terms.request, terms.origin, self._remote, terms.purpose, delivered, True
+            )
+        else:
+            code, detail = {
+                "timeout": (link.ErrorCode.TIMEOUT, f"{delivered} of {terms.pairs} pairs in time"),
+                "expired": (link.ErrorCode.EXPIRE, "the ends did not hear of the same heralds"),
+                "no_answer": (link.ErrorCode.OTHER, "peer does not answer"),
+            }[reason]
+            end = link.Err(terms.request, code, terms.origin, self._remote, terms.purpose, detail)
+        return [*effects, Indicate(end)]
+
+    def close(
+        self, entry: Entry, reason: CloseReason, now: Instant, *, agreed: int | None
+    ) -> Effect:
+        """Tell the peer that ``entry`` is over, until it answers."""
+        return self._close(entry.terms.request, reason, entry.number, entry.progress, agreed, now)
+
+    def answer(self, request: RequestId, number: int | None, progress: Progress) -> Effect:
+        """Confirm the peer's Close."""
+        delivered, last = progress.delivered, progress.last_sequence
+        return Send(self._remote, Closed(self._link, request, number, delivered, last))
+
+    def on_close(self, message: Close, now: Instant) -> list[Effect]:
+        """The peer closes a request that is not open here."""
+        self._queue.know(message.number)
+        request = message.request
+        ended = self._queue.ended(request)
+        if ended is None:
+            # Its proposal was lost or comes later; the memory keeps it from being queued then.
+            ended = Ended(False, 0, message.number, NO_PROGRESS, now)
+            self._queue.end(request, ended)
+        effects = self._expire(request, ended, message.delivered)
+        if self._closings.pop(request, None) is not None:
+            return effects
+        return [*effects, self.answer(request, ended.number, ended.progress)]
+
+    def on_closed(self, message: Closed) -> list[Effect]:
+        """The peer confirms a Close of this end."""
+        self._queue.know(message.number)
+        ended = self._queue.ended(message.request)
+        if self._closings.pop(message.request, None) is None or ended is None:
+            return []
+        return self._expire(message.request, ended, message.delivered)
+
+    def on_compare(self, event: Received, message: CompareProgress, now: Instant) -> list[Effect]:
+        """The peer still attempts for a request that is not open here."""
+        request = message.request
+        ended = self._queue.ended(request) or Ended(False, 0, None, NO_PROGRESS, Instant(0))
+        if event.sent_at <= ended.ended_at or request in self._closings:
+            return []
+        effects = self._expire(request, ended, message.delivered)
+        close = self._close(
+            request, "expired", ended.number, ended.progress, message.delivered, now
+        )
+        return [*effects, close]
+
+    def _close(
+        self,
+        request: RequestId,
+        reason: CloseReason,
+        number: int | None,
+        progress: Progress,
+        agreed: int | None,
+        now: Instant,
+    ) -> Effect:
+        delivered = progress.delivered if agreed is None else min(progress.delivered, agreed)
+        last = progress.last_sequence
+        message = Close(self._link, request, reason, number, delivered, last)
+        self._closings[request] = Closing(message, 1, Instant(now + self._answer_wait))
+        return Send(self._remote, message)
+
+    def _expire(self, request: RequestId, ended: Ended, agreed: int) -> list[Effect]:
+        """Declare pairs expired that were announced here beyond the ``agreed`` first ones."""
+        ours = ended.progress
+        if ours.delivered <= agreed:
+            return []
+        low = ours.last_sequence if ours.delivered == agreed + 1 else ours.first_sequence
+        self._queue.end(request, ended.with_delivered(agreed))
+        expired = link.Expired(request, self._remote, ended.purpose, low, ours.last_sequence)
+        return [Indicate(expired)]

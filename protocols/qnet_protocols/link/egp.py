@@ -71,7 +71,6 @@ from qnet.machine import (
     Indicated,
     Input,
     Received,
-    Record,
     Release,
     Request,
     Requested,
@@ -85,7 +84,7 @@ from qnet.units import Instant
 from qnet_protocols.link import generation as gen
 from qnet_protocols.link.admission import Timing
 from qnet_protocols.link.agreement import Agreement
-from qnet_protocols.link.closing import Closings
+from qnet_protocols.link.closing import Endings
 from qnet_protocols.link.messages import (
     MESSAGES,
     Accepted,
@@ -96,30 +95,10 @@ from qnet_protocols.link.messages import (
     Propose,
     Rejected,
 )
-from qnet_protocols.link.queue import Agreed, Ended, Entry, Progress, Proposed, Queue
+from qnet_protocols.link.queue import Agreed, Entry, Proposed, Queue
 
 ASK_LIMIT: Final = 8
 """Comparisons of progress during one pair; then the machine waits in silence."""
-
-
-class EgpState(Record, frozen=True):
-    """Snapshot for traces and tests.
-
-    Attributes:
-        generation: what the end is doing about the head of the queue.
-        head: the request being served, None if none can be.
-        open: requests that have not ended here, in order of arrival.
-        closing: requests whose Close is unanswered.
-        returning: slots that are released when their correction has ended.
-        expected_sequence: the next sequence number of the station.
-    """
-
-    generation: gen.Generation
-    head: Agreed | None
-    open: tuple[RequestId, ...]
-    closing: tuple[RequestId, ...]
-    returning: tuple[SlotId, ...]
-    expected_sequence: int
 
 
 class EgpEnd:
@@ -133,27 +112,27 @@ class EgpEnd:
         self._timing = Timing.of(context.link)
         self._queue = Queue()
         self._agreement = Agreement(context, self._timing, self._queue)
-        self._closings = Closings(self._timing.answer_wait)
+        self._endings = Endings(context, self._timing, self._queue)
         self._generation: gen.Generation = gen.Resting()
         self._returning: dict[OpId, SlotId] = {}
         self._expected = 1
         self._operations = 0
 
     @property
-    def state(self) -> EgpState:
+    def state(self) -> gen.EgpState:
         """Snapshot of the present state."""
-        return EgpState(
+        return gen.EgpState(
             self._generation,
             self._queue.head(),
             tuple(entry.terms.request for entry in self._queue),
-            self._closings.requests,
+            self._endings.unanswered,
             tuple(self._returning.values()),
             self._expected,
         )
 
     def next_deadline(self) -> Instant | None:
         """Earliest of delivery, start, comparison, deadlines of requests, repeated messages."""
-        due = [self._closings.next_deadline()]
+        due = [self._endings.next_deadline()]
         match self._generation:
             case gen.Waiting(start=start):
                 due.append(start)
@@ -225,43 +204,23 @@ class EgpEnd:
             case Close():
                 return self._on_close(message, now)
             case Closed():
-                return self._on_closed(message)
+                self._expected = max(self._expected, message.last_sequence + 1)
+                return self._endings.on_closed(message)
             case CompareProgress():
                 return self._on_compare(event, message, now)
             case _:
                 raise RemoteProtocolError(self._impossible(event, now))
 
     def _on_close(self, message: Close, now: Instant) -> list[Effect]:
-        self._queue.know(message.number)
         self._expected = max(self._expected, message.last_sequence + 1)
-        request = message.request
-        entry = self._queue.get(request)
-        if entry is not None:
-            effects = self._give_up(entry, message.reason, now, agreed=message.delivered)
-            return [*effects, self._closed(request, entry.number, entry.progress)]
-        ended = self._queue.ended(request)
-        if ended is None:
-            # Its proposal was lost or comes later; the memory keeps it from being queued then.
-            ended = Ended(False, 0, message.number, Progress(), now)
-            self._queue.end(request, ended)
-        effects = self._expire_excess(request, ended, message.delivered)
-        if self._closings.settle(request):
-            return effects
-        return [*effects, self._closed(request, ended.number, ended.progress)]
-
-    def _closed(self, request: RequestId, number: int | None, progress: Progress) -> Effect:
-        answer = Closed(
-            self._link.name, request, number, progress.delivered, progress.last_sequence
-        )
-        return Send(self._remote, answer)
-
-    def _on_closed(self, message: Closed) -> list[Effect]:
+        entry = self._queue.get(message.request)
+        if entry is None:
+            return self._endings.on_close(message, now)
         self._queue.know(message.number)
-        self._expected = max(self._expected, message.last_sequence + 1)
-        ended = self._queue.ended(message.request)
-        if not self._closings.settle(message.request) or ended is None:
-            return []
-        return self._expire_excess(message.request, ended, message.delivered)
+        dropped = self._drop_pair(message.request)
+        ended = self._endings.give_up(entry, message.reason, now, agreed=message.delivered)
+        answer = self._endings.answer(message.request, entry.number, entry.progress)
+        return [*dropped, *ended, answer]
 
     def _on_compare(self, event: Received, message: CompareProgress, now: Instant) -> list[Effect]:
         """One end is behind if the other announced a pair before the message was sent."""
@@ -272,15 +231,7 @@ class EgpEnd:
             behind = theirs > ours.delivered
             ahead = theirs < ours.delivered and event.sent_at > ours.delivered_at
             return self._close(entry, "expired", now, agreed=theirs) if behind or ahead else []
-        ended = self._queue.ended(request) or Ended(False, 0, None, Progress(), Instant(0))
-        if event.sent_at <= ended.ended_at or request in self._closings.requests:
-            return []
-        effects = self._expire_excess(request, ended, theirs)
-        delivered = min(theirs, ended.progress.delivered)
-        return [
-            *effects,
-            self._send_close(request, "expired", ended.number, ended.progress, delivered, now),
-        ]
+        return self._endings.on_compare(event, message, now)
 
     # ------------------------------------------------------------ from the physical layer
 
@@ -351,7 +302,7 @@ class EgpEnd:
         return [Apply(op, Program((Gate(gate, (herald.slot,)),)))]
 
     def _on_late(self, attempt: AttemptId, now: Instant) -> list[Effect]:
-        """The peer may hold a pair whose half was given up here: close its request if it is open."""
+        """The peer may hold a pair whose half was given up here: close its open request."""
         for entry in self._queue:
             if attempt == attempt_id(entry.terms.request, entry.progress.delivered + 1):
                 return self._close(entry, "expired", now)
@@ -362,8 +313,8 @@ class EgpEnd:
         if isinstance(state, gen.Correcting) and state.op == op:
             if now > state.pair.deliver_at:
                 raise QnetInternalError(
-                    f"{self._node}: correction {op} must end by {state.pair.deliver_at} ps as planned "
-                    f"for {self._link.name}, ended at {now} ps"
+                    f"{self._node}: correction {op} must end by {state.pair.deliver_at} ps "
+                    f"as planned for {self._link.name}, ended at {now} ps"
                 )
             self._generation = gen.Delivering(state.pair)
             return []
@@ -425,7 +376,7 @@ class EgpEnd:
         effects += again
         for proposed in silent:
             effects += self._close(proposed, "no_answer", now)
-        effects += [Send(self._remote, message) for message in self._closings.due(now)]
+        effects += self._endings.resend(now)
         return effects + self._ask(now)
 
     def _ask(self, now: Instant) -> list[Effect]:
@@ -464,7 +415,7 @@ class EgpEnd:
         effects: list[Effect] = [Indicate(ok, (pair.slot,))]
         self._queue.put(Agreed(terms, entry.number, entry.start, progress))
         if progress.delivered == terms.pairs:
-            self._remember(entry, progress, now)
+            self._endings.remember(entry, progress, now)
             end = link.RequestEnded(
                 terms.request, terms.origin, self._remote, terms.purpose, terms.pairs
             )
@@ -484,49 +435,9 @@ class EgpEnd:
             now: this instant.
             agreed: pairs that the peer announced, if known; more than that are declared expired.
         """
-        effects = self._give_up(entry, reason, now, agreed=agreed)
-        ours = entry.progress.delivered
-        delivered = ours if agreed is None else min(ours, agreed)
-        request = entry.terms.request
-        close = self._send_close(request, reason, entry.number, entry.progress, delivered, now)
-        return [*effects, close]
-
-    def _send_close(
-        self,
-        request: RequestId,
-        reason: CloseReason,
-        number: int | None,
-        progress: Progress,
-        delivered: int,
-        now: Instant,
-    ) -> Effect:
-        last = progress.last_sequence
-        message = Close(self._link.name, request, reason, number, delivered, last)
-        self._closings.start(message, now)
-        return Send(self._remote, message)
-
-    def _give_up(
-        self, entry: Entry, reason: CloseReason, now: Instant, *, agreed: int | None
-    ) -> list[Effect]:
-        """End an open request at this end only."""
-        terms = entry.terms
-        request, delivered = terms.request, entry.progress.delivered
-        effects = self._drop_pair(request)
-        ended = self._remember(entry, entry.progress, now)
-        if agreed is not None:
-            effects += self._expire_excess(request, ended, agreed)
-        if reason == "cancelled":
-            end: Record = link.RequestEnded(
-                request, terms.origin, self._remote, terms.purpose, delivered, True
-            )
-        else:
-            code, detail = {
-                "timeout": (link.ErrorCode.TIMEOUT, f"{delivered} of {terms.pairs} pairs in time"),
-                "expired": (link.ErrorCode.EXPIRE, "the ends did not hear of the same heralds"),
-                "no_answer": (link.ErrorCode.OTHER, "peer does not answer"),
-            }[reason]
-            end = link.Err(request, code, terms.origin, self._remote, terms.purpose, detail)
-        return [*effects, Indicate(end)]
+        dropped = self._drop_pair(entry.terms.request)
+        ended = self._endings.give_up(entry, reason, now, agreed=agreed)
+        return [*dropped, *ended, self._endings.close(entry, reason, now, agreed=agreed)]
 
     def _drop_pair(self, request: RequestId) -> list[Effect]:
         """Stop making the present pair if it is one of ``request``."""
@@ -547,25 +458,6 @@ class EgpEnd:
                 return [Release(pair.slot)]
             case _:
                 return []
-
-    def _remember(self, entry: Entry, progress: Progress, now: Instant) -> Ended:
-        terms = entry.terms
-        answer = None
-        if isinstance(entry, Agreed) and not terms.origin:
-            answer = Accepted(self._link.name, terms.request, entry.number, entry.start)
-        ended = Ended(terms.origin, terms.purpose, entry.number, progress, now, answer)
-        self._queue.end(terms.request, ended)
-        return ended
-
-    def _expire_excess(self, request: RequestId, ended: Ended, agreed: int) -> list[Effect]:
-        """Declare pairs expired that were announced here beyond the ``agreed`` first ones."""
-        ours = ended.progress
-        if ours.delivered <= agreed:
-            return []
-        low = ours.last_sequence if ours.delivered == agreed + 1 else ours.first_sequence
-        self._queue.end(request, ended.with_delivered(agreed))
-        expired = link.Expired(request, self._remote, ended.purpose, low, ours.last_sequence)
-        return [Indicate(expired)]
 
     # ------------------------------------------------------------ checks
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from qnet.ids import OpId, RequestId, SlotId
 from qnet.machine import Record
 from qnet.units import Instant
+from qnet_protocols.link.queue import Agreed
 
 
 class Resting(Record, frozen=True):
@@ -58,7 +59,7 @@ class Attempting(Record, frozen=True):
 
 
 class Heralded(Record, frozen=True):
-    """What is known of a heralded pair: ``sequence`` of the station, click and delivery instants."""
+    """A heralded pair: ``sequence`` of the station, instants of click and delivery."""
 
     request: RequestId
     index: int
@@ -93,3 +94,23 @@ def request_of(state: Generation) -> RequestId | None:
             return pair.request
         case Waiting() | AwaitingSlot() | Attempting():
             return state.request
+
+
+class EgpState(Record, frozen=True):
+    """Snapshot for traces and tests.
+
+    Attributes:
+        generation: what the end is doing about the head of the queue.
+        head: the request being served, None if none can be.
+        open: requests that have not ended here, in order of arrival.
+        closing: requests whose Close is unanswered.
+        returning: slots that are released when their correction has ended.
+        expected_sequence: the next sequence number of the station.
+    """
+
+    generation: Generation
+    head: Agreed | None
+    open: tuple[RequestId, ...]
+    closing: tuple[RequestId, ...]
+    returning: tuple[SlotId, ...]
+    expected_sequence: int

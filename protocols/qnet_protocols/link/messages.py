@@ -87,7 +87,7 @@ class Close(Message, frozen=True):
 
 
 class Closed(Message, frozen=True):
-    """Answer to :class:`Close`: the request is over here too, with ``delivered`` pairs announced."""
+    """Answer to :class:`Close`: the request is over here, ``delivered`` pairs were announced."""
 
     kind: ClassVar[str] = "link.egp/closed@1"
     link: LinkId

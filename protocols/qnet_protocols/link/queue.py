@@ -1,4 +1,4 @@
-"""The common queue of a link's two ends, as one end knows it, and its memory of requests that are over.
+"""The common queue of the two ends as one end knows it, and its memory of ended requests.
 
 Theory
     Both ends keep a copy of one queue. The master (end A) numbers the requests of both ends from 1
