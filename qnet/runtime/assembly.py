@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -14,16 +14,20 @@ from qnet.ids import NodeId
 from qnet.plan import RunPlan
 from qnet.runtime.node import Seams
 from qnet.units import seconds
-from qnet.world.recorder import Recorder
-from qnet.world.world import World
+
+if TYPE_CHECKING:
+    from qnet.world.world import World
 
 SUMMARY_FILE: Final = "summary.json"
 
 
 def build_world(plan: RunPlan, host_of: Mapping[NodeId, str], folder: Path | None) -> World:
     """The world of a plan, with the QuTiP engine."""
-    from qnet.world.engine_qutip import QutipEngine  # imports numpy and qutip: one second, world only
+    # numpy and qutip: a second or two, and nothing for the launcher or a host
+    from qnet.world.engine_qutip import QutipEngine
+    from qnet.world.recorder import Recorder
     from qnet.world.store import Store
+    from qnet.world.world import World
 
     platforms = {node.name: node.platform for node in plan.nodes if node.platform is not None}
     seams = Seams(plan)

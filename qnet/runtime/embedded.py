@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from qnet.wire.control import Grant, Report
+from qnet.errors import QnetError, RunInterrupted
+from qnet.plan import RunPlan
+from qnet.runtime.assembly import build_world, finish, summarise
+from qnet.runtime.host import Host
+from qnet.runtime.run import RunOptions, RunOutcome
+from qnet.runtime.watch import Watch
+from qnet.wire.control import Grant, Progress, Report
 from qnet.world.world import World
 
 HOST: Final = "host"
@@ -33,3 +42,68 @@ class EmbeddedPort:
         self._watch()
         grants = self._world.next()
         return None if grants is None else grants[HOST]
+
+
+def run_embedded(plan: RunPlan, options: RunOptions) -> RunOutcome:
+    """Run a plan in this process; see :func:`qnet.runtime.run.run`."""
+    names = [node.name for node in plan.nodes]
+    world = build_world(plan, dict.fromkeys(names, HOST), options.folder)
+    with _interruptible() as interrupted:
+
+        def look(progress: Progress) -> None:
+            if options.on_progress is not None:
+                options.on_progress(progress)
+
+        def pause(wall_s: float) -> None:
+            time.sleep(wall_s)
+            check()
+
+        watch = Watch(world, pace=options.pace, look=look, wait=pause)
+
+        def check() -> None:
+            if interrupted:
+                raise RunInterrupted("interrupted from the terminal")
+
+        def each_turn() -> None:
+            check()
+            watch()
+
+        status, fault = "done", ""
+        try:
+            Host(plan, names, EmbeddedPort(world, each_turn)).run()
+        except RunInterrupted as error:
+            status, fault = "interrupted", str(error)
+        except QnetError as error:
+            status, fault = "failed", str(error)
+    summary = summarise(
+        world,
+        mode="embedded",
+        wall_s=watch.wall_s,
+        status=status,
+        fault=fault,
+        max_lag_s=watch.max_lag_s,
+    )
+    finish(world, summary, options.folder)
+    return RunOutcome(status, summary, options.folder, fault)
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """Within it, the first Ctrl-C is noted in the list instead of raised; the second one raises."""
+    seen: list[int] = []
+    try:
+        before = signal.getsignal(signal.SIGINT)
+
+        def note(number: int, _frame: object) -> None:
+            if seen:
+                raise KeyboardInterrupt
+            seen.append(number)
+
+        signal.signal(signal.SIGINT, note)
+    except ValueError:  # not the main thread: somebody else owns the signals
+        yield seen
+        return
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -13,13 +10,9 @@ from typing import Any, Final, Literal
 import msgspec
 import trio
 
-from qnet.errors import ConfigError, QnetError, RunInterrupted
+from qnet.errors import ConfigError
 from qnet.plan import RunPlan
-from qnet.runtime.assembly import build_world, finish, summarise
 from qnet.runtime.determinism import self_test
-from qnet.runtime.embedded import HOST, EmbeddedPort
-from qnet.runtime.host import Host
-from qnet.runtime.watch import Watch
 from qnet.wire.control import Progress
 
 PLAN_FILE: Final = "plan.json"
@@ -90,7 +83,9 @@ def run(plan: RunPlan, options: RunOptions | None = None) -> RunOutcome:
             msgspec.json.format(msgspec.json.encode(plan), indent=1)
         )
     if options.mode == "embedded":
-        return _run_embedded(plan, options)
+        from qnet.runtime.embedded import run_embedded  # imports numpy and qutip
+
+        return run_embedded(plan, options)
     from qnet.runtime.launcher import launch
 
     return trio.run(launch, plan, options)
@@ -109,67 +104,3 @@ def load_plan(path: Path) -> RunPlan:
         raise ConfigError(f"plan must be readable ({error.strerror})", file=str(file)) from None
     except msgspec.MsgspecError as error:
         raise ConfigError(f"plan must be one of this version: {error}", file=str(file)) from None
-
-
-def _run_embedded(plan: RunPlan, options: RunOptions) -> RunOutcome:
-    names = [node.name for node in plan.nodes]
-    world = build_world(plan, dict.fromkeys(names, HOST), options.folder)
-    with _interruptible() as interrupted:
-
-        def look(progress: Progress) -> None:
-            if options.on_progress is not None:
-                options.on_progress(progress)
-
-        def pause(wall_s: float) -> None:
-            time.sleep(wall_s)
-            check()
-
-        watch = Watch(world, pace=options.pace, look=look, wait=pause)
-
-        def check() -> None:
-            if interrupted:
-                raise RunInterrupted("interrupted from the terminal")
-
-        def each_turn() -> None:
-            check()
-            watch()
-
-        status, fault = "done", ""
-        try:
-            Host(plan, names, EmbeddedPort(world, each_turn)).run()
-        except RunInterrupted as error:
-            status, fault = "interrupted", str(error)
-        except QnetError as error:
-            status, fault = "failed", str(error)
-    summary = summarise(
-        world,
-        mode="embedded",
-        wall_s=watch.wall_s,
-        status=status,
-        fault=fault,
-        max_lag_s=watch.max_lag_s,
-    )
-    finish(world, summary, options.folder)
-    return RunOutcome(status, summary, options.folder, fault)
-
-
-@contextmanager
-def _interruptible() -> Iterator[list[int]]:
-    """Within it, the first Ctrl-C is noted in the list instead of raised; the second one raises."""
-    seen: list[int] = []
-    try:
-        before = signal.getsignal(signal.SIGINT)
-
-        def note(number: int, _frame: object) -> None:
-            if seen:
-                raise KeyboardInterrupt
-            seen.append(number)
-
-        signal.signal(signal.SIGINT, note)
-    except ValueError:  # not the main thread: somebody else owns the signals
-        yield seen
-        return
-    try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from qnet.units import seconds
 from qnet.wire.control import Progress
-from qnet.world.world import World
+
+if TYPE_CHECKING:
+    from qnet.world.world import World
 
 INTERVAL_S: Final = 0.2
 """Wall time between two looks."""

@@ -14,8 +14,9 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qnet import __version__
 from qnet.errors import NodeLost, QnetError, RunInterrupted, WireError
@@ -44,7 +45,9 @@ from qnet.wire.control import (
     Report,
     Stop,
 )
-from qnet.world.world import World
+
+if TYPE_CHECKING:
+    from qnet.world.world import World
 
 FAREWELL_S = 1.0
 """How long hosts have to close their applications when a run ends early."""
@@ -71,22 +74,27 @@ class WorldServer:
         self._last_trace: dict[str, bytes] = {}
         self._stop_reason = ""
 
-    def serve(self, world: World) -> dict[str, Any]:
-        """Run to the end; the summary. Never raises for what a host or the launcher does."""
-        watch = Watch(world, pace=self._opened.pace, look=self._look, wait=self._pause)
+    def serve(self, build: Callable[[], World]) -> tuple[World, dict[str, Any]]:
+        """Run to the end; the world and the summary. Never raises for what a host or the launcher does.
+
+        Args:
+            build: makes the world. Called once the hosts are ready: they need not wait for its imports.
+        """
         status, fault = "failed", ""
         try:
             self._configure(self._opened.plan)
             self._control.send(AllReady(len(self._hosts)))
-            watch.start()
-            self._turns(world, watch)
-            status = "done"
+            status = "ready"
         except RunInterrupted as error:
             status, fault = "interrupted", str(error)
         except QnetError as error:
-            fault = f"{error}{self._where(world)}"
+            fault = f"{error}\n  while the hosts were starting"
+        world = build()
+        watch = Watch(world, pace=self._opened.pace, look=self._look, wait=self._pause)
+        if status == "ready":
+            status, fault = self._run(world, watch)
         self._farewell(fault or "the run is over")
-        return summarise(
+        return world, summarise(
             world,
             mode=self._opened.mode,
             wall_s=watch.wall_s,
@@ -94,6 +102,16 @@ class WorldServer:
             fault=fault,
             max_lag_s=watch.max_lag_s,
         )
+
+    def _run(self, world: World, watch: Watch) -> tuple[str, str]:
+        """Status and fault of the run itself."""
+        try:
+            self._turns(world, watch)
+        except RunInterrupted as error:
+            return "interrupted", str(error)
+        except QnetError as error:
+            return "failed", f"{error}{self._where(world)}"
+        return "done", ""
 
     # ------------------------------------------------------------ phases
 
@@ -249,12 +267,18 @@ def main() -> None:
         hosts[name] = Connection(socket.socket(fileno=int(fd)), own=WORLD, peer=name)
     host_of = {NodeId(node): name for name, nodes in opened.hosts.items() for node in nodes}
     folder = Path(opened.folder) if opened.folder else None
-    world = build_world(opened.plan, host_of, folder)
-    pin_to(arguments.core)
     server = WorldServer(control, hosts, opened)
     signal.signal(signal.SIGTERM, _terminated)
-    log.info("world_ready", hosts=len(hosts), nodes=len(host_of))
-    summary = server.serve(world)
+
+    def build() -> World:
+        # qutip imports matplotlib where there is one, for half a second; the world draws nothing.
+        sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]
+        world = build_world(opened.plan, host_of, folder)
+        pin_to(arguments.core)
+        log.info("world_ready", hosts=len(hosts), nodes=len(host_of))
+        return world
+
+    world, summary = server.serve(build)
     data = finish(world, summary, folder)
     log.info("world_finished", status=summary["status"], fault=summary.get("fault", ""))
     try:

@@ -19,8 +19,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from qnet.errors import IllegalProgram, SlotBusy, StateTooLarge, TimeReversed, UnknownSlot
 from qnet.hardware import Platform
@@ -37,8 +36,7 @@ Place = tuple[NodeId, SlotId]
 """A slot of a node."""
 
 
-@dataclass(frozen=True)
-class ProgramResult:
+class ProgramResult(NamedTuple):
     """What a program returned: reported outcomes in order, and the instant at which it ends."""
 
     outcomes: tuple[int, ...]

@@ -190,13 +190,10 @@ def test_law_lazy_decay_equals_eager_decay(steps_ms):
     for store in (lazy, eager):
         pair(store, (A, 0), (B, 2), weights)
     now = 0
-    for index, step in enumerate(steps_ms):
+    for step in steps_ms:
         now += step * PS_PER_S // 1000
-        # Touching both halves with a gate that takes no time and makes no noise brings decay up to date.
         for node, slot in ((A, 0), (B, 2)):
-            record = eager._nodes[node].slots[slot]
-            eager._touch(record, now)
-        assert index >= 0
+            eager._touch(eager._nodes[node].slots[slot], now)
     places = [(A, 0), (B, 2)]
     one = lazy.density_matrix(places, Instant(total))
     two = eager.density_matrix(places, Instant(total))
@@ -264,10 +261,9 @@ def test_noisy_swap_program_agrees_with_the_closed_form():
         store = make(platform)
         pair(store, (A, 0), (B, 0), bell.werner(0.95))
         pair(store, (B, 1), (C, 0), bell.werner(0.9))
-        # Each true outcome once, then read-out errors by their probabilities.
-        draws = iter(
-            [index // 2 + 0.0 if index < 2 else 0.999, 1.0, 0.0 if index % 2 else 0.999, 1.0]
-        )
+        # Each pair of true outcomes once, read without error.
+        phase, parity = (0.0, 0.999)[index // 2], (0.0, 0.999)[index % 2]
+        draws = iter([phase, 1.0, parity, 1.0])
         result = store.run_program(B, OpId("s"), bell_measurement(0, 1), Instant(0), draws.__next__)
         m_x, m_z = result.outcomes
         weights = tuple(

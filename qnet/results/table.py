@@ -1,0 +1,123 @@
+"""The summary of a run and the tables of a plan, for a terminal or a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from qnet.plan import RunPlan
+from qnet.results.words import number_words, time_words
+
+
+def summary_table(summary: Mapping[str, Any], plan: RunPlan | None = None) -> RenderableType:
+    """The content of ``summary.json`` as tables: run, requests, application.
+
+    Args:
+        summary: of a run, complete or not.
+        plan: of the run; adds the predicted rate and fidelity of the links beside the measured.
+    """
+    parts: list[RenderableType] = [_run(summary)]
+    if summary.get("requests"):
+        parts.append(_requests(summary["requests"], plan))
+    results = summary.get("app", {}).get("results", {})
+    if results:
+        parts.append(_application(summary["app"]["name"], results))
+    return Group(*parts)
+
+
+def data_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
+) -> RenderableType:
+    """Any table of texts and numbers; numbers to the right."""
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(number_words(value)) for value in row))
+    return table
+
+
+def _run(summary: Mapping[str, Any]) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold")
+    grid.add_column(overflow="fold")
+    for key, value in _run_rows(summary):
+        grid.add_row(key, Text(value))
+    return grid
+
+
+def _run_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "network", f"{summary['network']}, seed {summary['seed']}, {summary['mode']}"
+    yield "status", str(summary["status"])
+    simulated_s, wall_s = summary["simulated_s"], summary["wall_s"]
+    yield "time", f"{time_words(simulated_s)} simulated in {wall_s:g} s"
+    if "max_lag_s" in summary:
+        yield "lag", f"at most {time_words(summary['max_lag_s'])} behind the wall clock"
+    if "trace_sha256" in summary:
+        yield "trace", str(summary["trace_sha256"])
+    if summary.get("attempts"):
+        yield "attempts", number_words(summary["attempts"])
+
+
+def _requests(requests: Sequence[Mapping[str, Any]], plan: RunPlan | None) -> RenderableType:
+    table = Table(title="requests", title_justify="left")
+    for column in ("from", "to"):
+        table.add_column(column)
+    counts = ("requested", "delivered", "failed", "expired")
+    figures = ("pairs/s", "wait p50", "wait p95", "fidelity", "claimed", "min")
+    for column in (*counts, *figures):
+        table.add_column(column, justify="right")
+    for flow in requests:
+        latency, fidelity = flow["latency_s"], flow["fidelity"]
+        table.add_row(
+            flow["from"],
+            flow["to"],
+            *(str(flow[count]) for count in counts),
+            number_words(flow["rate_hz"]),
+            _time(latency["p50"]),
+            _time(latency["p95"]),
+            _with_error(fidelity["mean"], fidelity["stderr"]),
+            _fidelity(fidelity["claimed"]),
+            _fidelity(fidelity["min"]),
+        )
+    for link in plan.links if plan is not None else ():
+        told = link.estimate
+        columns = [*link.ends, "", "", "", "", number_words(told.rate_hz), "", "", "", ""]
+        columns[-1] = _fidelity(told.goodness)
+        table.add_row(*columns, "", style="dim")
+    if plan is not None:
+        table.caption = "dim rows without counts: prediction for an idle link"
+        table.caption_justify = "left"
+    return table
+
+
+def _application(name: str, results: Mapping[str, Mapping[str, Any]]) -> RenderableType:
+    table = Table(title=f"application {name}", title_justify="left")
+    for column in ("node", "role", "what", "value"):
+        table.add_column(column, overflow="fold")
+    for node, entry in results.items():
+        result = entry["result"]
+        facts = result if isinstance(result, dict) else {"result": result}
+        for index, (key, value) in enumerate(facts.items()):
+            who = ("", "") if index else (node, str(entry["role"]))
+            table.add_row(*who, key, Text(number_words(value)))
+    return table
+
+
+def _time(time_s: float | None) -> str:
+    return "-" if time_s is None else time_words(time_s)
+
+
+def _fidelity(value: float | None) -> str:
+    return "-" if value is None else f"{value:.5f}"
+
+
+def _with_error(value: float | None, stderr: float | None) -> str:
+    if value is None or stderr is None:
+        return _fidelity(value)
+    return f"{value:.5f} ± {stderr:.5f}"
