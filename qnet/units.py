@@ -19,6 +19,8 @@ Duration = NewType("Duration", int)
 """A length of simulated time in picoseconds."""
 
 PS_PER_S: Final = 1_000_000_000_000
+LAST_INSTANT: Final = Instant(2**63 - 1)
+"""Simulated time ends here, after 106 days: instants travel as 64-bit integers."""
 SPEED_OF_LIGHT_M_PER_S: Final = 299_792_458.0
 GROUP_INDEX_FIBRE: Final = 1.468
 

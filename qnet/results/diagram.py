@@ -18,7 +18,7 @@ from qnet.units import seconds
 
 TIME_WIDTH: Final = 14
 LANE_WIDTH_MIN: Final = 24
-LANE_WIDTH_MAX: Final = 32
+LANE_WIDTH_MAX: Final = 36
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def sequence_diagram(story: Story, nodes: Sequence[str] = ()) -> str:
     lanes = [node for node in nodes if node in named]
     lanes += sorted(set(named) - set(lanes))
     start = rows[0].at if rows else 0
-    longest = max((len(row.text) for row in rows if isinstance(row, Act)), default=0)
-    canvas = _Canvas(lanes, min(LANE_WIDTH_MAX, max(LANE_WIDTH_MIN, longest + 2)))
+    longest = max((len(row.text) for row in rows if not isinstance(row, Remark)), default=0)
+    canvas = _Canvas(lanes, min(LANE_WIDTH_MAX, max(LANE_WIDTH_MIN, longest + 8)))
     pair = story.pair
     head = (
         f"pair {pair.pair}: number {pair.index} of request {pair.request}, "

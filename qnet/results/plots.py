@@ -159,7 +159,7 @@ def fidelities(flows: Sequence[Flow]) -> Figure:
 
 
 def _fidelity_range(pairs: Iterable[DeliveredPair]) -> tuple[float, float]:
-    """Room around all values, at least 0.01 in each direction, so that rounding does not look big."""
+    """Room around all values, at least 0.01 each way, so that rounding does not look big."""
     values: list[float] = []
     for pair in pairs:
         values += (pair.goodness - pair.goodness_error, pair.goodness + pair.goodness_error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -17,8 +18,8 @@ def summary_table(summary: Mapping[str, Any], plan: RunPlan | None = None) -> Re
     """The content of ``summary.json`` as tables: run, requests, application.
 
     Args:
-        summary: of a run, complete or not.
-        plan: of the run; adds the predicted rate and fidelity of the links beside the measured.
+        summary: of a run, complete or not; a key "folder" may say where it is.
+        plan: of the run; adds the predicted rate and fidelity of its idle links.
     """
     parts: list[RenderableType] = [_run(summary)]
     if summary.get("requests"):
@@ -33,13 +34,17 @@ def data_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
 ) -> RenderableType:
     """Any table of texts and numbers; numbers to the right."""
-    table = Table(title=title, title_justify="left")
+    table = _table(title)
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(number_words(value)) for value in row))
     return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
 
 
 def _run(summary: Mapping[str, Any]) -> RenderableType:
@@ -60,44 +65,46 @@ def _run_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "lag", f"at most {time_words(summary['max_lag_s'])} behind the wall clock"
     if "trace_sha256" in summary:
         yield "trace", str(summary["trace_sha256"])
+    if "folder" in summary:
+        yield "folder", str(summary["folder"])
     if summary.get("attempts"):
         yield "attempts", number_words(summary["attempts"])
 
 
 def _requests(requests: Sequence[Mapping[str, Any]], plan: RunPlan | None) -> RenderableType:
-    table = Table(title="requests", title_justify="left")
-    for column in ("from", "to"):
-        table.add_column(column)
-    counts = ("requested", "delivered", "failed", "expired")
-    figures = ("pairs/s", "wait p50", "wait p95", "fidelity", "claimed", "min")
-    for column in (*counts, *figures):
-        table.add_column(column, justify="right")
+    """A column per flow and one per predicted link: narrow enough for a terminal of 80."""
+    table = _table("requests")
+    table.add_column("")
+    columns = [_flow(flow) for flow in requests]
     for flow in requests:
-        latency, fidelity = flow["latency_s"], flow["fidelity"]
-        table.add_row(
-            flow["from"],
-            flow["to"],
-            *(str(flow[count]) for count in counts),
-            number_words(flow["rate_hz"]),
-            _time(latency["p50"]),
-            _time(latency["p95"]),
-            _with_error(fidelity["mean"], fidelity["stderr"]),
-            _fidelity(fidelity["claimed"]),
-            _fidelity(fidelity["min"]),
-        )
+        table.add_column(f"{flow['from']} to {flow['to']}", justify="right")
     for link in plan.links if plan is not None else ():
+        table.add_column(f"{link.name}, predicted", justify="right")
         told = link.estimate
-        columns = [*link.ends, "", "", "", "", number_words(told.rate_hz), "", "", "", ""]
-        columns[-1] = _fidelity(told.goodness)
-        table.add_row(*columns, "", style="dim")
-    if plan is not None:
-        table.caption = "dim rows without counts: prediction for an idle link"
-        table.caption_justify = "left"
+        prediction = {"pairs/s": number_words(told.rate_hz), "claimed": _fidelity(told.goodness)}
+        columns.append(prediction)
+    for figure in columns[0]:
+        table.add_row(figure, *(column.get(figure, "") for column in columns))
     return table
 
 
+def _flow(flow: Mapping[str, Any]) -> dict[str, str]:
+    waited, fidelity = flow["latency_s"], flow["fidelity"]
+    return {
+        **{count: str(flow[count]) for count in ("requested", "delivered", "failed", "expired")},
+        "pairs/s": number_words(flow["rate_hz"]),
+        "waited, mean": _time(waited["mean"]),
+        "waited, median": _time(waited["p50"]),
+        "waited, 95 %": _time(waited["p95"]),
+        "true fidelity": _with_error(fidelity["mean"], fidelity["stderr"]),
+        "least": _fidelity(fidelity["min"]),
+        "claimed": _fidelity(fidelity["claimed"]),
+        "outside stated error": str(fidelity["outside_stated_error"]),
+    }
+
+
 def _application(name: str, results: Mapping[str, Mapping[str, Any]]) -> RenderableType:
-    table = Table(title=f"application {name}", title_justify="left")
+    table = _table(f"application {name}")
     for column in ("node", "role", "what", "value"):
         table.add_column(column, overflow="fold")
     for node, entry in results.items():
@@ -120,4 +127,4 @@ def _fidelity(value: float | None) -> str:
 def _with_error(value: float | None, stderr: float | None) -> str:
     if value is None or stderr is None:
         return _fidelity(value)
-    return f"{value:.5f} ± {stderr:.5f}"
+    return f"{value:.5f} ±{stderr:.1g}"

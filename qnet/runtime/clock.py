@@ -10,30 +10,44 @@ Exactness
     reading that Trio itself compares with deadlines (the first one after the hook) is half a picosecond
     later, so that a deadline that rounding put an ulp too late still expires in its instant. What a task
     sees never depends on who else shares its host. Above 4 500 s of simulated time, float seconds resolve
-    1 ps and more: application deadlines are then exact to that.
+    1 ps and more: application deadlines are then exact to that, and due at the first instant whose reading
+    reaches them, so that no other grant of their host can make them expire. Simulated time ends at
+    ``LAST_INSTANT``; a later deadline is due right behind it.
 """
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable
 from typing import Final
 
 import trio
 
-from qnet.units import PS_PER_S, Instant
+from qnet.errors import ClockStalled
+from qnet.units import LAST_INSTANT, PS_PER_S, Instant
 
 SPIN_LIMIT: Final = 1_000_000
-"""Scheduler passes without an idle moment after which an application is declared to loop in one instant."""
+"""Scheduler passes between two grants after which an application is declared to loop in one instant."""
+
+_EXACT: Final = 1 << 51
+"""Below it (2 250 s), readings of neighbouring instants differ by more than two roundings."""
 
 
 def deadline_instant(deadline_s: float) -> Instant | None:
     """The instant at which a Trio deadline is due; None for never."""
     if math.isinf(deadline_s):
         return None
+    if deadline_s > LAST_INSTANT / PS_PER_S:
+        return Instant(LAST_INSTANT + 1)
     instant = max(0, math.ceil(deadline_s * PS_PER_S - 0.5))
     while (instant + 0.5) / PS_PER_S < deadline_s:
         instant += max(1, instant >> 52)
+    if instant > _EXACT:
+        early = max(0, instant - (instant >> 51) - 1)
+        instant = early + bisect.bisect_left(
+            range(early, instant), deadline_s, key=lambda at: (at + 0.5) / PS_PER_S
+        )
     return Instant(instant)
 
 
@@ -57,6 +71,7 @@ class SimulatedClock(trio.abc.Clock):
     def set(self, now: Instant) -> None:
         """Simulated time is ``now``."""
         self._now = now
+        self._passes = 0
 
     def start_clock(self) -> None:
         """Called by Trio once; simulated time starts when the world says so."""
@@ -66,6 +81,8 @@ class SimulatedClock(trio.abc.Clock):
         self._passes += 1
         if self._passes == SPIN_LIMIT:
             self._spinning()
+        elif self._passes > 2 * SPIN_LIMIT:
+            raise ClockStalled("applications must end when cancelled; one shields itself and spins")
         if self._expiring:
             self._expiring = False
             return (self._now + 0.5) / PS_PER_S
@@ -74,6 +91,5 @@ class SimulatedClock(trio.abc.Clock):
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """The idle hook; Trio never sleeps, the host does."""
         self._idle(deadline_instant(deadline))
-        self._passes = 0
         self._expiring = True
         return 0.0

@@ -10,6 +10,7 @@ Only whole frames are written, by one writer, and every frame is counted.
 from __future__ import annotations
 
 import socket
+import struct
 from typing import Any, Final
 
 import msgspec
@@ -61,6 +62,11 @@ class Connection:
     def trust(self) -> None:
         """The peer is known: accept bulk frames."""
         self._reader.limit_bytes = BULK_LIMIT_BYTES
+
+    def wait_at_most(self, wall_s: float) -> None:
+        """From now on a read that waits longer raises BlockingIOError."""
+        limit = struct.pack("ll", int(wall_s), int(wall_s % 1.0 * 1e6))
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
 
     def send(self, body: Any, at: int = 0) -> None:
         """Write one frame.

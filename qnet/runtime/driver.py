@@ -167,9 +167,13 @@ class Driver:
                 case Envelope():
                     self._envelope(item)
                 case ProgramEnded(op, outcomes):
-                    owner = self._ops.pop(op)
+                    owner = self._ops.pop(op, None)
+                    if owner is None:
+                        raise self._misdirected(f"operation {op!r}", "asked for and not answered")
                     self._enqueue(owner, Applied(op, outcomes))
                 case Clicked(link, pattern):
+                    if f"station:{link}" not in self._machines:
+                        raise self._misdirected(f"click on link {link!r}", "of one of its stations")
                     self._enqueue(f"station:{link}", Observed(link, pattern))
                 case Refused(op, _code, text):
                     raise BackendError(f"{self.node}: the world refused: {text}", op=op)
@@ -186,6 +190,13 @@ class Driver:
                     self._drain()
                     again = True
                     break
+
+    def _misdirected(self, what: str, constraint: str) -> WireError:
+        return WireError(
+            f"{what} must be one that {self.node} has, {constraint}",
+            code=Refusal.WRONG_TARGET,
+            peer="world",
+        )
 
     def _envelope(self, envelope: Envelope) -> None:
         source = envelope.source

@@ -25,7 +25,7 @@ class EmbeddedPort:
 
     Args:
         world: the world, in this process.
-        watch: called once per grant, for progress, pace and interruption; may raise to end the run.
+        watch: called once per grant and now and then between grants, for progress, pace and interruption; may raise to end the run.
     """
 
     def __init__(self, world: World, watch: Callable[[], None]) -> None:
@@ -40,7 +40,7 @@ class EmbeddedPort:
         """Complete the present turn and take the next."""
         self._world.complete({HOST: report})
         self._watch()
-        grants = self._world.next()
+        grants = self._world.next(self._watch)
         return None if grants is None else grants[HOST]
 
 

@@ -18,14 +18,15 @@ from typing import Protocol
 
 import trio
 
-from qnet.errors import ClockStalled, QnetError, RuntimeFault
+from qnet.errors import ClockStalled, QnetError, RuntimeFault, WireError
 from qnet.ids import NodeId
 from qnet.plan import RunPlan
 from qnet.runtime.clock import SimulatedClock
 from qnet.runtime.determinism import CURRENT_NODE, deterministic
 from qnet.runtime.node import Node, Seams
-from qnet.units import Instant, seconds
-from qnet.wire.control import Grant, NodeReport, Report
+from qnet.units import LAST_INSTANT, Instant, seconds
+from qnet.wire.codes import Refusal
+from qnet.wire.control import WORLD, Grant, NodeReport, Report
 
 
 class Port(Protocol):
@@ -106,7 +107,7 @@ class Host:
         await self._start.wait()
         try:
             await node.run_app()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if self._over:
                 return
             assert node.session is not None
@@ -137,6 +138,8 @@ class Host:
                 self._end(None)
                 return
             self._begin(grant)
+            for node in self.nodes.values():
+                self._touch(node)  # machines may have deadlines from the start
             return
         while True:
             self._settle()
@@ -152,6 +155,12 @@ class Host:
             self._begin(grant)
 
     def _begin(self, grant: Grant) -> None:
+        if grant.at < self._now:
+            raise WireError(
+                f"grant must not be before the present instant {self._now} ps, got {grant.at} ps",
+                code=Refusal.TIME,
+                peer=WORLD,
+            )
         self._now = grant.at
         self._round = grant.round
         self._clock.set(grant.at)
@@ -161,7 +170,13 @@ class Host:
             if self._deadlines.get(name) == at:
                 self._touch(self.nodes[name])
         for one in grant.nodes:
-            node = self.nodes[one.node]
+            node = self.nodes.get(one.node)
+            if node is None:
+                raise WireError(
+                    f"grant must be about nodes of this host, {', '.join(self.nodes)}, got {one.node!r}",
+                    code=Refusal.WRONG_TARGET,
+                    peer=WORLD,
+                )
             self._touch(node)
             node.driver.items(one.items)
 
@@ -190,6 +205,8 @@ class Host:
             heapq.heappop(agenda)
         if agenda and (deadline is None or agenda[0][0] < deadline):
             deadline = agenda[0][0]
+        if deadline is not None:
+            deadline = min(deadline, Instant(LAST_INSTANT + 1))
         return Report(self._now, deadline, nodes)
 
     def _wake(self) -> None:
@@ -207,9 +224,10 @@ class Host:
         """The run is over and cancelled tasks still wait: let their time run out on its own."""
         self._afterwards += 1
         if self._afterwards > 10_000:
-            raise RuntimeFault(
+            self._fault = self._fault or RuntimeFault(
                 f"applications of {', '.join(self.nodes)} must end when cancelled; some shield themselves for ever"
             )
+            raise self._fault
         if deadline is not None and deadline > self._now:
             self._now = deadline
             self._clock.set(deadline)

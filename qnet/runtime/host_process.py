@@ -10,6 +10,7 @@ import traceback
 from qnet import __version__
 from qnet.errors import NodeLost, QnetError
 from qnet.runtime.connection import Connection, expect
+from qnet.runtime.guard import pin_to
 from qnet.runtime.host import Host
 from qnet.runtime.log import configure
 from qnet.units import Instant
@@ -29,13 +30,15 @@ from qnet.wire.control import (
 class SocketPort:
     """The port of a host over a connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, core: int | None) -> None:
         self._connection = connection
+        self._core = core
         self.at = Instant(0)
 
     def first(self) -> Grant | None:
         """Say that we are ready and wait for the start."""
         self._connection.send(Ready(self._connection.own))
+        pin_to(self._core)  # start-up used every core; from here on one host works at a time
         return self._next()
 
     def exchange(self, report: Report) -> Grant | None:
@@ -52,14 +55,14 @@ class SocketPort:
         return grant
 
 
-def serve(sock: socket.socket, name: str) -> int:
-    """Run host ``name`` over ``sock``; the exit status of its process: 0, or 1 after a fault."""
+def serve(sock: socket.socket, name: str, core: int | None = None) -> int:
+    """Run host ``name`` over ``sock``, pinned to ``core``; the exit status: 0, or 1 after a fault."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher owns Ctrl-C
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     log = configure(name)
     connection = Connection(sock, own=name, peer=WORLD)
     connection.trust()
-    port = SocketPort(connection)
+    port = SocketPort(connection, core)
     try:
         connection.send(Hello(name, os.getpid(), __version__))
         message = expect(connection.receive(), Configure, Stop, peer=WORLD)

@@ -255,9 +255,13 @@ def _from_world(message: Any, state: _Run) -> None:
         case AllReady():
             state.ready = True
             state.moved_at = state.heard_at
+            if state.options.on_ready is not None:
+                state.options.on_ready()
         case Progress():
             if state.progress is None or message.at != state.progress.at or not message.waiting:
                 state.moved_at = state.heard_at
+            if state.progress is None and state.options.on_processes is not None:
+                state.options.on_processes(dict(state.pids))
             state.progress = message
             if state.options.on_progress is not None:
                 state.options.on_progress(message)

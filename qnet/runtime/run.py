@@ -32,6 +32,8 @@ class RunOptions:
             the same core is several times cheaper.
         liveness_s: wall seconds without any progress after which a run is declared hung.
         on_progress: called a few times per wall second.
+        on_ready: called when every host process is ready.
+        on_processes: called with the first progress of a run, with the process id of each host.
     """
 
     mode: Literal["embedded", "processes"] = "processes"
@@ -42,6 +44,8 @@ class RunOptions:
     pin: bool = True
     liveness_s: float = 60.0
     on_progress: Callable[[Progress], None] | None = None
+    on_ready: Callable[[], None] | None = None
+    on_processes: Callable[[dict[str, int]], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import socket
 import sys
 from importlib.metadata import entry_points
 
-from qnet.runtime.guard import die_with_parent, pin_to
+from qnet.runtime.guard import die_with_parent
 from qnet.runtime.host_process import serve
 
 
@@ -81,7 +81,6 @@ class Zygote:
         status = 1
         try:
             os.setsid()
-            pin_to(self._core)
             die_with_parent(signal.SIGKILL)
             self._control.close()
             for other in (*self._host_fds.values(), *self._children):
@@ -91,7 +90,7 @@ class Zygote:
                 os.dup2(target, 1)
                 os.dup2(target, 2)
                 os.close(target)
-            status = serve(socket.socket(fileno=fd), name)
+            status = serve(socket.socket(fileno=fd), name, self._core)
             sys.stderr.flush()
         finally:
             os._exit(status)

@@ -23,7 +23,7 @@ from typing import Final
 
 from qnet.errors import ClockStalled, QnetInternalError
 from qnet.ids import NodeId
-from qnet.units import Instant
+from qnet.units import LAST_INSTANT, Instant, seconds
 from qnet.wire.control import Item
 
 MAX_ROUNDS: Final = 100_000
@@ -109,11 +109,16 @@ class Authority:
         """Advance to the next round; None if nothing will ever happen again.
 
         Raises:
-            ClockStalled: the present instant never ends.
+            ClockStalled: the present instant never ends, or simulated time does.
         """
         at = self.next_instant()
         if at is None:
             return None
+        if at > LAST_INSTANT:
+            raise ClockStalled(
+                f"simulated time must stay below {seconds(LAST_INSTANT):.7g} s (2^63 ps); the next thing is due "
+                f"after that, for {', '.join(self._busy_at(at))}"
+            )
         if at == self.now:
             self.round += 1
             if self.round > MAX_ROUNDS:

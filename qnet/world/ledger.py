@@ -18,9 +18,10 @@ from typing import Any
 
 import msgspec
 
-from qnet.errors import QnetError
+from qnet.errors import QnetError, WireError
 from qnet.ids import LinkId, NodeId, PairId, RequestId, SlotId
 from qnet.units import Instant, seconds
+from qnet.wire.codes import Refusal
 from qnet.wire.control import Delivered, RequestNote
 from qnet.world.recorder import DeliveredPair
 
@@ -123,7 +124,14 @@ class Ledger:
 
         Raises:
             AgreementBroken: the other end said something else about this pair.
+            WireError: the label is none.
         """
+        if not set(note.label) <= {0, 1}:
+            raise WireError(
+                f"Bell label of pair {note.pair!r} must be two bits, got {note.label}",
+                code=Refusal.BAD_BODY,
+                peer=node,
+            )
         other = self._half.pop(note.pair, None)
         if other is None:
             self._half[note.pair] = (node, note)

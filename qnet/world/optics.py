@@ -229,6 +229,8 @@ class Optics:
         start = Instant(-(-now // plan.cycle) * plan.cycle)
         first, second = (link.arms[end] for end in plan.ends)
         link.attempts = attempts = Attempts(link.runs, start, (first, second))
+        if link.total_prob <= 0.0:
+            return  # no attempt can ever click; drawing each of them would keep the world busy for ever
         if self._exact:
             self._next_exact(link, attempts)
         else:
@@ -241,8 +243,6 @@ class Optics:
         return all(arm.open_at(instant) for arm in attempts.arms)
 
     def _skip_ahead(self, link: _Link, attempts: Attempts) -> None:
-        if link.total_prob <= 0.0:
-            return
         name = link.plan.name
         index = geometric(keyed_uniform(self._seed, name, "success", attempts.number), link.total_prob)
         emitted = self._emission(link, attempts, index)

@@ -9,7 +9,9 @@ every pair, the trace whenever a pair is delivered or a block is full.
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import os
 from pathlib import Path
 from typing import Final
@@ -102,11 +104,9 @@ class Recorder:
         """Append one delivered pair to the table."""
         if self._pairs_fd < 0:
             return
-        fields = (
-            "" if value is None else value if isinstance(value, str) else repr(value)
-            for value in msgspec.structs.astuple(row)
-        )
-        self._write(self._pairs_fd, (",".join(fields) + "\n").encode())
+        line = io.StringIO()
+        csv.writer(line, lineterminator="\n").writerow(msgspec.structs.astuple(row))
+        self._write(self._pairs_fd, line.getvalue().encode())
         self.flush()
 
     def flush(self) -> None:

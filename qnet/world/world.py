@@ -17,14 +17,15 @@ Rules of the quantum plane
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from qnet import __version__
-from qnet.errors import BackendError, ClockStalled, QnetInternalError, WireError
+from qnet.errors import BackendError, ClockStalled, QnetInternalError, TimeReversed, WireError
 from qnet.ids import LinkId, NodeId, SlotId
 from qnet.plan import RunPlan
 from qnet.randomness import keyed_uniform
@@ -55,6 +56,10 @@ from qnet.world.ledger import Ledger, PairDelivered
 from qnet.world.optics import Optics, PairCreated
 from qnet.world.recorder import DeliveredPair, Recorder
 from qnet.world.store import Store
+
+
+OWN_TURNS: Final = 1000
+"""Turns without anything for a host after which the world looks up from its work."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +138,12 @@ class World:
         self._granted = turn.hosts
         return {host: Grant(turn.at, turn.round, []) for host in turn.hosts}
 
-    def next(self) -> dict[str, Grant] | None:
+    def next(self, meanwhile: Callable[[], None] | None = None) -> dict[str, Grant] | None:
         """The next turn with something for a host in it; None when the run is over (see ``verdict``).
+
+        Args:
+            meanwhile: called now and then while only the world itself has work (exact attempts); may
+                raise to end the run.
 
         A run is over when every application has returned, or when the initiators have and nothing is due
         any more: a server that waits for further requests is no deadlock.
@@ -147,7 +156,9 @@ class World:
             self.verdict = Verdict("done", authority.now)
             return None
         until = self.plan.until
-        while True:
+        for own_turns in itertools.count(1):
+            if meanwhile is not None and own_turns % OWN_TURNS == 0:
+                meanwhile()
             if until is not None:
                 instant = authority.next_instant()
                 if instant is not None and instant > until:
@@ -216,6 +227,12 @@ class World:
                     code=Refusal.WRONG_SOURCE,
                     peer=host,
                 )
+            if one.trace and not one.trace.endswith(b"\n"):
+                raise WireError(
+                    f"trace must be whole lines, that of {one.node} ends in {one.trace[-20:]!r}",
+                    code=Refusal.BAD_BODY,
+                    peer=host,
+                )
 
     # ------------------------------------------------------------ outputs
 
@@ -252,7 +269,24 @@ class World:
         )
 
     def _on_app_ended(self, node: NodeId, output: AppEnded) -> None:
-        self.app_results[node] = (output.role, msgspec.msgpack.decode(output.result))
+        role = self.plan.app.roles.get(node)
+        if output.role != role or node in self.app_results:
+            raise WireError(
+                f"an application must end once and in its role, {role!r}, got {output.role!r}"
+                + (" again" if node in self.app_results else ""),
+                code=Refusal.BAD_BODY,
+                peer=node,
+            )
+        try:
+            result = msgspec.msgpack.decode(output.result)
+            msgspec.json.encode(result)  # the summary keeps it as JSON
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, TypeError) as error:
+            raise WireError(
+                f"result of an application must be plain data that JSON can keep: {error}",
+                code=Refusal.BAD_BODY,
+                peer=node,
+            ) from None
+        self.app_results[node] = (output.role, result)
 
     def _on_post(self, node: NodeId, post: Post) -> None:
         now = self.authority.now
@@ -331,7 +365,10 @@ class World:
     ) -> float | None:
         if two not in self.store.cluster_of(*one):
             return None
-        return self.store.bell_fidelity(one, two, label, self.authority.now)
+        try:
+            return self.store.bell_fidelity(one, two, label, self.authority.now)
+        except TimeReversed:  # a gate on one half is under way
+            return None
 
     def _link_between(self, one: NodeId, two: NodeId) -> LinkId:
         return self._links.get(frozenset((one, two)), LinkId(""))

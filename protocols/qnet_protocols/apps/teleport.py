@@ -189,12 +189,8 @@ async def _verify(session: Session, pair: Pair, measured: Measured) -> bool:
     """Correct and read in one program; whether the outcome is the one that is certain."""
     pair.check()
     state = STATES[measured.state]
-    correction = []
-    if measured.parity ^ pair.label[0]:
-        correction.append(Gate("X", (pair.slot,)))
-    if measured.phase ^ pair.label[1]:
-        correction.append(Gate("Z", (pair.slot,)))
-    (bit,) = await session.run(Program((*correction, Measure(pair.slot, state.basis))))
+    gates = correction(pair.slot, measured.phase, measured.parity, pair.label)
+    (bit,) = await session.run(Program((*gates, Measure(pair.slot, state.basis))))
     pair.release()
     return bit == state.bit
 
@@ -206,6 +202,16 @@ def prepare(slot: SlotId, state: int) -> tuple[Instruction, ...]:
     if not chosen.gate:
         return (start,)
     return (start, Gate(chosen.gate, (slot,), angle_rad=chosen.angle_rad))
+
+
+def correction(slot: SlotId, phase: int, parity: int, label: tuple[int, int]) -> tuple[Gate, ...]:
+    """Gates that undo what a pair of this label and the two outcomes did to the state."""
+    gates = []
+    if parity ^ label[0]:
+        gates.append(Gate("X", (slot,)))
+    if phase ^ label[1]:
+        gates.append(Gate("Z", (slot,)))
+    return tuple(gates)
 
 
 def _result(verified: Verified, goodness: float) -> TeleportResult:

@@ -242,7 +242,8 @@ class MidpointEnd:
 
     def _on_report(self, report: HeraldReported) -> Sequence[Effect]:
         state = self._state
-        if isinstance(state, Running) and report.attempt == state.attempt:
+        used_up = isinstance(state, Running) and self._used_up(state, report.clicked_at)
+        if isinstance(state, Running) and used_up and report.attempt == state.attempt:
             self._state = Idle(state.runs, max(state.last_sequence, report.sequence))
             heralded = physical.Heralded(
                 state.attempt,
@@ -255,7 +256,7 @@ class MidpointEnd:
         if report.sequence <= state.last_sequence:
             return []
         late = Indicate(physical.HeraldedLate(report.attempt, report.sequence, report.clicked_at))
-        if isinstance(state, Running) and self._used_up(state, report.clicked_at):
+        if isinstance(state, Running) and used_up:
             return [late, *self._refuse(state, "QUEUE_MISMATCH", report.sequence)]
         self._state = _with_sequence(state, report.sequence)
         return [late]

@@ -23,8 +23,8 @@ Theory
     *Missed heralds.* A sequence number ahead of the expected one means that reports were lost:
     EXPIRE for the gap, and the request is closed. An end whose peer has gone ahead learns nothing
     any more from the station, so an end that attempts far longer than usual (20 mean times, then
-    doubling) sends ``CompareProgress``; whoever sees that one end has fallen behind closes the
-    request.
+    doubling) sends ``CompareProgress``. Whoever sees that one end has fallen behind closes the
+    request; if both have attempted for the same pair that long, a refusal was lost: start anew.
 Late, early, impossible
     *Late but true:* a herald, refusal or stop for a run that was given up returns its slot, which
     is released. A slot that is granted after its request ended is released. An answer about a
@@ -97,8 +97,8 @@ from qnet_protocols.link.messages import (
 )
 from qnet_protocols.link.queue import Agreed, Entry, Proposed, Queue
 
-ASK_LIMIT: Final = 8
-"""Comparisons of progress during one pair; then the machine waits in silence."""
+ASK_LIMIT: Final = 10
+"""Comparisons of progress without any answer; then the machine waits in silence."""
 
 
 class EgpEnd:
@@ -230,8 +230,20 @@ class EgpEnd:
             ours = entry.progress
             behind = theirs > ours.delivered
             ahead = theirs < ours.delivered and event.sent_at > ours.delivered_at
-            return self._close(entry, "expired", now, agreed=theirs) if behind or ahead else []
+            if behind or ahead:
+                return self._close(entry, "expired", now, agreed=theirs)
+            return self._restart(message, now)
         return self._endings.on_compare(event, message, now)
+
+    def _restart(self, message: CompareProgress, now: Instant) -> list[Effect]:
+        """Both ends have attempted for the same pair for too long: one may be disarmed unawares."""
+        state = self._generation
+        if not isinstance(state, gen.Attempting) or state.request != message.request:
+            return []
+        joint_since = max(state.since, message.since)
+        if message.delivered != state.index - 1 or now < joint_since + self._timing.ask_wait:
+            return []
+        return [Request(physical.StopAttempts(attempt_id(state.request, state.index)))]
 
     # ------------------------------------------------------------ from the physical layer
 
@@ -243,9 +255,8 @@ class EgpEnd:
                 self._expected = max(self._expected, sequence + 1)
                 return self._on_late(attempt, now)
             case physical.AttemptsStopped(attempt, slot):
-                if self._attempting(attempt) is not None:
-                    self._generation = gen.Resting()
-                return [Release(slot)]
+                entry = self._attempting(attempt)
+                return [Release(slot)] if entry is None else self._attempt_again(entry, slot, now)
             case physical.HeraldRefused(attempt, slot, last_sequence=last):
                 missed = last >= self._expected
                 self._expected = max(self._expected, last + 1)
@@ -358,8 +369,7 @@ class EgpEnd:
             self._generation = gen.Resting()
             return [Release(slot)]
         request, index = entry.terms.request, entry.progress.delivered + 1
-        ask_at = Instant(now + self._timing.ask_wait)
-        self._generation = gen.Attempting(request, index, slot, 0, ask_at)
+        self._generation = gen.Attempting(request, index, slot, now, 0, self._next_ask(0, now))
         until = self._timing.until(entry.terms.deadline)
         return [Request(physical.StartAttempts(attempt_id(request, index), slot, until))]
 
@@ -383,12 +393,16 @@ class EgpEnd:
         state = self._generation
         if not isinstance(state, gen.Attempting) or state.ask_at is None or state.ask_at > now:
             return []
-        asks = state.asks + 1
-        wait = self._timing.ask_wait << asks
-        ask_at = Instant(now + wait) if asks < ASK_LIMIT else None
-        self._generation = gen.Attempting(state.request, state.index, state.slot, asks, ask_at)
-        question = CompareProgress(self._link.name, state.request, state.index - 1)
-        return [Send(self._remote, question)]
+        request, index, asks = state.request, state.index, state.asks + 1
+        self._generation = gen.Attempting(
+            request, index, state.slot, state.since, asks, self._next_ask(asks, now)
+        )
+        return [
+            Send(self._remote, CompareProgress(self._link.name, request, index - 1, state.since))
+        ]
+
+    def _next_ask(self, asks: int, now: Instant) -> Instant | None:
+        return Instant(now + (self._timing.ask_wait << asks)) if asks < ASK_LIMIT else None
 
     def _deliver(self, pair: gen.Heralded, now: Instant) -> list[Effect]:
         self._generation = gen.Resting()

@@ -47,13 +47,15 @@ class Attempting(Record, frozen=True):
         request: the request served.
         index: which pair of it, from 1.
         slot: the emitting qubit.
-        asks: how often progress has been compared during this pair.
+        since: when these attempts began.
+        asks: how often progress has been compared since.
         ask_at: when to compare it next, None after the last time.
     """
 
     request: RequestId
     index: int
     slot: SlotId
+    since: Instant
     asks: int
     ask_at: Instant | None
 

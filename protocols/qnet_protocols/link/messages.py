@@ -98,12 +98,20 @@ class Closed(Message, frozen=True):
 
 
 class CompareProgress(Message, frozen=True):
-    """The sender has attempted for long with ``delivered`` pairs announced: is it behind?"""
+    """The sender has attempted for long: was something lost?
+
+    Attributes:
+        link: which link.
+        request: its id.
+        delivered: pairs that the sender announced.
+        since: instant at which its present attempts began.
+    """
 
     kind: ClassVar[str] = "link.egp/compare_progress@1"
     link: LinkId
     request: RequestId
     delivered: int
+    since: Instant
 
 
 MESSAGES: Final[tuple[type[Message], ...]] = (

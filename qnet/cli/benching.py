@@ -1,0 +1,49 @@
+"""``qnet bench``: runs modules of :mod:`qnet.bench` by name and shows their rows.
+
+A bench is a module with ``run() -> list[dict]`` (rows of one table), ``TITLE`` and ``NOTE``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+from qnet.cli.progress import console
+from qnet.cli.running import show_json
+from qnet.errors import ConfigError
+from qnet.results.table import data_table
+
+BENCHES: Final = ("state", "time", "teleport", "start", "memory", "wire")
+"""Modules of :mod:`qnet.bench` that measure something; each is imported when it is run."""
+
+
+def run_benches(names: Sequence[str], *, as_json: bool) -> None:
+    """Run the named benches, or all, and show title, rows and note of each.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    for name in names:
+        if name not in BENCHES:
+            near = difflib.get_close_matches(name, BENCHES, n=1)
+            guess = f"Did you mean {near[0]!r}? " if near else ""
+            hint = f"{guess}Known: {', '.join(BENCHES)}"
+            raise ConfigError("must name a bench", path="bench", value=name, hint=hint)
+    shown: dict[str, Any] = {}
+    for name in names or BENCHES:
+        module = importlib.import_module(f"qnet.bench.{name}")
+        rows: list[dict[str, Any]] = module.run()
+        shown[name] = {"title": module.TITLE, "note": module.NOTE, "rows": rows}
+        if not as_json:
+            _show(module.TITLE, module.NOTE, rows)
+    if as_json:
+        show_json(shown)
+
+
+def _show(title: str, note: str, rows: list[dict[str, Any]]) -> None:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    out = console()
+    out.print(data_table(title, columns, [[row.get(key) for key in columns] for row in rows]))
+    out.print(note, highlight=False)

@@ -1,0 +1,212 @@
+"""The command ``qnet``: names, options and exit status; the work is done elsewhere.
+
+Exit status
+    0 done, 1 the run failed, 2 the description or the command line is wrong (one message, nothing
+    was started), 130 interrupted.
+
+Everything heavy is imported by the command that needs it, so that ``qnet --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from qnet import __version__
+from qnet.errors import ConfigError, PluginError, QnetError
+
+DONE: Final = 0
+FAILED: Final = 1
+WRONG: Final = 2
+INTERRUPTED: Final = 130
+
+app = App(
+    name="qnet",
+    help="Run a quantum network as separate processes on one exact simulated clock.",
+    version=__version__,
+    help_format="markdown",
+    default_parameter=Parameter(negative=""),
+    suppress_keyboard_interrupt=False,
+)
+plugins_app = App(name="plugins", help="Show the installed plug-ins.", help_format="markdown")
+app.command(plugins_app)
+
+Settings = Annotated[list[str] | None, Parameter(name="--set")]
+RunFolder = Annotated[Path, Parameter(name="RUN")]
+AppName = Annotated[str | None, Parameter(name="--app")]
+
+
+@app.command
+def run(
+    topology: Path,
+    /,
+    *,
+    app_name: AppName = None,
+    settings: Settings = None,
+    seed: int | None = None,
+    embedded: bool = False,
+    hosts: int | None = None,
+    transport: Literal["unix", "tcp"] = "unix",
+    pace: float | None = None,
+    explore_schedule: int | None = None,
+    exact_attempts: bool = False,
+    out: Path | None = None,
+    json: bool = False,
+    no_pin: bool = False,
+    no_plots: bool = False,
+    liveness: float = 60.0,
+) -> int:
+    """Run a network.
+
+    Args:
+        topology: description of the network, a TOML file.
+        app_name: run this application instead of the described one.
+        settings: KEY=VALUE, may be repeated: a parameter of the application (pairs=100) or, with
+            dots, any key of the topology (nodes.alice.t2_s=0.5).
+        seed: seed of all random numbers.
+        embedded: run in this one process.
+        hosts: number of host processes; one per node if not given.
+        transport: how hosts reach the world: Unix sockets or TCP on the loopback.
+        pace: simulated seconds per second of the wall clock; as fast as possible if not given.
+        explore_schedule: run tasks that are ready at once in another order, keyed by this number.
+        exact_attempts: draw every attempt photon by photon instead of skipping to the successes.
+        out: run folder, new or empty; runs/NETWORK-SEED-N if not given.
+        json: print the summary as one JSON object and nothing else.
+        no_pin: let the operating system spread the processes over the cores.
+        no_plots: do not draw the plots.
+        liveness: wall-clock seconds without progress after which the run is declared hung.
+    """
+    from qnet.cli.running import Request, run_topology
+
+    request = Request(
+        topology=topology,
+        app=app_name,
+        settings=tuple(settings or ()),
+        seed=seed,
+        embedded=embedded,
+        hosts=hosts,
+        transport=transport,
+        pace=pace,
+        explore_schedule=explore_schedule,
+        exact_attempts=exact_attempts,
+        out=out,
+        json=json,
+        pin=not no_pin,
+        plots=not no_plots,
+        liveness_s=liveness,
+    )
+    return status_code(run_topology(request))
+
+
+@app.command
+def check(topology: Path, /, *, app_name: AppName = None, settings: Settings = None) -> int:
+    """Check a description; show what would be launched and the predicted rates and fidelities.
+
+    Args:
+        topology: description of the network, a TOML file.
+        app_name: check with this application instead of the described one.
+        settings: KEY=VALUE as for run, may be repeated.
+    """
+    from qnet.cli.showing import show_plan
+    from qnet.topology import load
+
+    show_plan(load(topology, settings or (), app=app_name))
+    return DONE
+
+
+@app.command
+def replay(run_folder: RunFolder, /, *, as_recorded: bool = False) -> int:
+    """Run a recorded run again and compare the traces.
+
+    Args:
+        run_folder: folder of the run.
+        as_recorded: with the processes and the transport of the recorded run, not in this one.
+    """
+    from qnet.cli.replaying import replay_run
+
+    return replay_run(run_folder, as_recorded=as_recorded)
+
+
+@app.command
+def trace(run_folder: RunFolder, /, *, pair: str | None = None, export: Path | None = None) -> int:
+    """Follow one pair through all nodes, as a sequence diagram; or export for a timeline viewer.
+
+    Args:
+        run_folder: folder of the run.
+        pair: id of the pair, like alice-bob#1; the first one of the run if not given.
+        export: write Chrome trace events to this file instead: of the pair if one is named, of the
+            whole run if not.
+    """
+    from qnet.cli.showing import export_timeline, show_pair
+
+    if export is None:
+        show_pair(run_folder, pair)
+    else:
+        export_timeline(run_folder, pair, export)
+    return DONE
+
+
+@plugins_app.default
+@plugins_app.command(name="list")
+def list_plugins() -> int:
+    """List platforms, heralding schemes, link protocols and applications."""
+    from qnet.cli.showing import show_plugins
+
+    show_plugins()
+    return DONE
+
+
+@app.command
+def bench(*names: str, json: bool = False) -> int:
+    """Measure performance figures, each beside its raw limit.
+
+    Args:
+        names: which figures; all if none is named.
+        json: print one JSON object and nothing else.
+    """
+    from qnet.cli.benching import run_benches
+
+    run_benches(names, as_json=json)
+    return DONE
+
+
+def status_code(status: str) -> int:
+    """Exit status for the status of a run."""
+    return {"done": DONE, "failed": FAILED, "interrupted": INTERRUPTED}[status]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; the exit status.
+
+    Args:
+        arguments: of the command line; those of the process if None.
+    """
+    try:
+        status = app(
+            sys.argv[1:] if arguments is None else list(arguments),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+        sys.stdout.flush()
+    except (CycloptsError, ConfigError, PluginError) as error:
+        return _say(error, WRONG)
+    except QnetError as error:
+        return _say(error, FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return status if isinstance(status, int) else DONE
+
+
+def _say(error: Exception, status: int) -> int:
+    sys.stderr.write(f"qnet: {' '.join(str(error).split()) if status == WRONG else error}\n")
+    return status

@@ -1,0 +1,57 @@
+"""``qnet check``, ``qnet trace`` and ``qnet plugins``: things to look at."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from qnet.cli.progress import console
+from qnet.errors import ConfigError
+from qnet.plan import RunPlan
+from qnet.plugins import catalogue
+from qnet.results.diagram import sequence_diagram
+from qnet.results.table import data_table
+from qnet.results.timeline import write_timeline
+from qnet.results.trace import follow, read_trace
+from qnet.runtime.run import load_plan
+from qnet.topology import describe
+
+
+def show_plan(plan: RunPlan) -> None:
+    """What the plan would launch and what it predicts."""
+    out = console()
+    for table in describe(plan):
+        if table.rows:
+            out.print(data_table(table.title, table.columns, table.rows))
+
+
+def show_pair(folder: Path, pair: str | None) -> None:
+    """The sequence diagram of one pair."""
+    story = follow(folder, pair)
+    link = load_plan(folder).link(story.pair.link)
+    nodes = (link.ends[0], link.station, link.ends[1])
+    sys.stdout.write(sequence_diagram(story, nodes))
+
+
+def export_timeline(folder: Path, pair: str | None, file: Path) -> None:
+    """Write Chrome trace events of one pair, or of the whole run if none is named."""
+    lines = read_trace(folder) if pair is None else iter(follow(folder, pair).lines)
+    try:
+        count = write_timeline(lines, file)
+    except OSError as failure:
+        raise ConfigError(
+            f"must be a file that can be written ({failure.strerror})",
+            path="--export",
+            value=str(file),
+        ) from failure
+    sys.stdout.write(f"{count} events written to {file}\n")
+
+
+def show_plugins() -> None:
+    """Every installed plug-in, with what is wrong with it."""
+    rows = [
+        (entry.group, entry.name, entry.package, entry.version, entry.status, entry.error)
+        for entry in catalogue()
+    ]
+    columns = ("seam", "name", "package", "version", "status", "error")
+    console().print(data_table("plug-ins", columns, rows))

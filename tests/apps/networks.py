@@ -1,0 +1,47 @@
+"""A link of two ideal processors whose figures a test overrides, and its embedded run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qnet.runtime.run import RunOptions, RunOutcome, run
+from qnet.topology import compile_topology
+
+
+def pair_of_nodes(app: dict[str, Any], node: dict[str, Any] | None = None, **link: Any):
+    """The plan of alice and bob, 10 m from a station; ``node`` overrides figures of both."""
+    processor = {"platform": "ideal", **(node or {})}
+    return compile_topology(
+        {
+            "name": "pair",
+            "nodes": {"alice": processor, "bob": processor, "middle": {"kind": "station"}},
+            "links": {
+                "alice-bob": {
+                    "ends": ["alice", "bob"],
+                    "station": "middle",
+                    "length_m": 10.0,
+                    "loss_db_per_km": 0.2,
+                    "scheme": "double-click",
+                    "protocol": "egp",
+                    **link,
+                }
+            },
+            "app": {"from_node": "alice", "to_node": "bob", **app},
+        }
+    )
+
+
+def run_embedded(plan) -> RunOutcome:
+    """Run it in this process, without a folder."""
+    return run(plan, RunOptions(mode="embedded"))
+
+
+def result_of(outcome: RunOutcome, node: str = "alice") -> Any:
+    """What the application returned at ``node``; the run must be done."""
+    assert outcome.status == "done", outcome.fault
+    return outcome.summary["app"]["results"][node]["result"]
+
+
+def delivered_fidelity(outcome: RunOutcome) -> float:
+    """Mean true fidelity at delivery, from the world's ledger."""
+    return outcome.summary["requests"][0]["fidelity"]["mean"]

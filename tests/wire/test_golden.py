@@ -1,0 +1,220 @@
+"""Golden bytes: one frame per message kind, read by both decoders, equal to the files.
+
+A file that differs means that the wire changed: that is a new version of the kind (``@2``), not an
+edit. For a new kind, add a sample below and run this file: it writes the files that are missing.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import msgspec
+import pytest
+
+from qnet.hardware import Coherence, Emission, Operation, Platform, Readout, Station
+from qnet.ids import AttemptId, LinkId, NodeId, OpId, PairId, RequestId, SlotId
+from qnet.machine import Message
+from qnet.plan import AppPlan, Estimate, LinkOptics, LinkPlan, NodePlan, RunPlan
+from qnet.plugins import GROUPS, catalogue, find
+from qnet.program import Gate, Initialise, Measure, Program
+from qnet.units import Duration, Instant
+from qnet.wire import control
+from qnet.wire.frame import HEADER_BYTES, FrameReader, decode_frame, encode_body, encode_frame
+from qnet_protocols.apps import chsh, teleport
+from qnet_protocols.heralding import midpoint
+from qnet_protocols.link import messages as egp
+
+GOLDEN = Path(__file__).parent / "golden"
+
+ALICE, BOB, STATION = NodeId("alice"), NodeId("bob"), NodeId("station")
+LINK, REQUEST, ATTEMPT = LinkId("alice-bob"), RequestId("alice/1"), AttemptId("alice/1.17")
+PAIR, OP = PairId("alice-bob#42"), OpId("alice.app/3")
+AT = Instant(5_498_765_432_109)
+
+PLATFORM = Platform(
+    species="88Sr+",
+    communication_slots=1,
+    memory_slots=1,
+    communication=Coherence(t1_s=math.inf, t2_s=5e-3),
+    memory=Coherence(t1_s=10.0, t2_s=0.5),
+    gate_1q=Operation(1e-5, 0.999),
+    gate_2q=Operation(5e-5, 0.977),
+    initialise=Operation(1e-4),
+    readout=Readout(5e-4, 1e-3, 2e-3),
+    emission=Emission(422e-9, 0.0209, 1.2e-6, 5e-7, 0.99),
+)
+PLAN = RunPlan(
+    network="two",
+    seed=7,
+    nodes=(
+        NodePlan(ALICE, "sr88-ca43", PLATFORM),
+        NodePlan(BOB, "sr88-ca43", PLATFORM),
+        NodePlan(STATION, station=Station(0.9, 20.0, 5e-8, True)),
+    ),
+    links=(
+        LinkPlan(
+            name=LINK,
+            ends=(ALICE, BOB),
+            station=STATION,
+            scheme="double-click",
+            scheme_parameters={},
+            protocol="egp",
+            protocol_parameters={},
+            optics=LinkOptics(0.02, 0.03, visibility=0.887, dark_prob=1e-6),
+            flights=(Duration(4897), Duration(9794)),
+            direct=Duration(14691),
+            cycle=Duration(1_200_000),
+            preparation=Duration(500_000),
+            correction=(Duration(10_000_000), Duration(10_000_000)),
+            estimate=Estimate(2.18e-4, Duration(1_200_000), 0.943, 0.94, 1e-6, 181.75),
+        ),
+    ),
+    delays={"alice>bob": Duration(14691), "alice>station": Duration(4897)},
+    app=AppPlan("deliver", {"pairs": 20}, {ALICE: "requester", BOB: "provider"}),
+    until=Duration(10**13),
+)
+
+OUTPUTS: list[control.Output] = [
+    control.Post(BOB, egp.Accepted.kind, 3, encode_body(egp.Accepted(LINK, REQUEST, 1, AT))),
+    control.RunProgram(
+        OP,
+        Program(
+            (
+                Initialise(SlotId(1)),
+                Gate("CNOT", (SlotId(1), SlotId(0))),
+                Gate("RY", (SlotId(0),), angle_rad=-math.pi / 4),
+                Measure(SlotId(0), "X"),
+                Gate("Z", (SlotId(1),), when=(0,)),
+            )
+        ),
+    ),
+    control.StartAttempt(OP, LINK, SlotId(0), None),
+    control.StartAttempt(OP, LINK, SlotId(0), AT),
+    control.AbortAttempt(OP),
+    control.Discard(SlotId(0)),
+    control.Delivered(
+        PAIR, REQUEST, 2, True, BOB, SlotId(0), (0, 0), 0.94, 1e-6, Instant(0), Instant(AT - 1)
+    ),
+    control.RequestNote(REQUEST, BOB, 20, "open"),
+    control.ExpiryNote((PAIR,), REQUEST),
+    control.AppEnded("requester", encode_body({"delivered": 20, "error": ""})),
+]
+ITEMS: list[control.Item] = [
+    control.Envelope(
+        BOB, egp.Closed.kind, 3, Instant(17), encode_body(egp.Closed(LINK, REQUEST, None, 2, 5))
+    ),
+    control.ProgramEnded(OP, (0, 1)),
+    control.Clicked(LINK, (0, 3)),
+    control.Refused(OP, 202, "slot alice/0 takes part in an attempt run"),
+]
+
+SAMPLES: list[Any] = [
+    control.Hello("alice", 4711, "0.1.0"),
+    control.Configure(PLAN, (ALICE,)),
+    control.Ready("alice"),
+    control.Grant(AT, 2, [control.NodeGrant(ALICE, ITEMS)]),
+    control.Report(AT, Instant(AT + 1), [control.NodeReport(ALICE, OUTPUTS, b'{"at":1}\n')]),
+    control.Fault("alice", "alice", AT, "what, where", "Traceback"),
+    control.Stop("the run is over"),
+    control.Bye("alice"),
+    control.Open(
+        PLAN, {"host1": (ALICE, STATION), "host2": (BOB,)}, "runs/two-7-1", "processes", 0.5
+    ),
+    control.AllReady(3),
+    control.Progress(AT, 17, 20, ("bob",), 0.25),
+    control.Finished(b'{"status":"done"}'),
+    midpoint.PhotonsAnnounced(LINK, ATTEMPT, 17),
+    midpoint.HeraldReported(LINK, ATTEMPT, 42, 1, 0, AT),
+    midpoint.HeraldRefused(LINK, "NO_CLASSICAL_OTHER", ATTEMPT, None, 41, AT),
+    egp.Propose(LINK, REQUEST, 20, 0, Instant(0), Duration(10**12), None, None),
+    egp.Accepted(LINK, REQUEST, 1, AT),
+    egp.Rejected(LINK, REQUEST, 4, "purpose 0 is not accepted"),
+    egp.Close(LINK, REQUEST, "cancelled", 1, 17, 42),
+    egp.Closed(LINK, REQUEST, None, 16, 41),
+    egp.CompareProgress(LINK, REQUEST, 17, AT),
+    chsh.Outcomes((chsh.Trial(PAIR, 0, 1), chsh.Trial(PairId("alice-bob#43"), 1, 0)), True),
+    teleport.Measured(PAIR, 1, 0, 5),
+    teleport.Verified((1, 2, 3, 4, 5, 6), (1, 2, 3, 4, 5, 5)),
+]
+
+
+def kind_of(sample: Any) -> str:
+    return sample.kind if isinstance(sample, Message) else control.KIND_OF[type(sample)]
+
+
+def frame_of(sample: Any) -> bytes:
+    return encode_frame(kind_of(sample), "alice", "world", 258, AT, sample)
+
+
+def file_of(sample: Any) -> Path:
+    return GOLDEN / (kind_of(sample).replace("/", ".") + ".hex")
+
+
+def golden(sample: Any) -> bytes:
+    """The bytes of the file, 32 in a row."""
+    return bytes.fromhex(file_of(sample).read_text())
+
+
+def known_kinds() -> set[str]:
+    """Control kinds, and those of every plug-in that this distribution ships."""
+    kinds = set(control.CONTROL_KINDS)
+    for entry in catalogue():
+        if entry.package == "qnet-stack" and entry.group in GROUPS:
+            record = find(entry.group, entry.name)
+            kinds.update(message.kind for message in getattr(record, "messages", ()))
+    return kinds
+
+
+each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=kind_of)
+
+
+def test_every_kind_has_one_sample_and_one_file() -> None:
+    assert sorted(kind_of(sample) for sample in SAMPLES) == sorted(known_kinds())
+    assert sorted(GOLDEN.iterdir()) == sorted(file_of(sample) for sample in SAMPLES)
+
+
+def test_samples_show_every_output_and_item() -> None:
+    assert {type(one) for one in OUTPUTS} == set(control.Output.__args__)
+    assert {type(one) for one in ITEMS} == set(control.Item.__args__)
+
+
+@each_sample
+def test_frame_is_written_as_the_golden_bytes(sample: Any) -> None:
+    assert frame_of(sample).hex() == golden(sample).hex()
+
+
+@each_sample
+def test_both_decoders_read_the_same(sample: Any) -> None:
+    data = golden(sample)[HEADER_BYTES:]
+    reference = msgpack.unpackb(data, strict_map_key=True)
+    assert msgspec.msgpack.decode(data) == reference
+    assert msgpack.packb(reference) == data
+
+
+@each_sample
+def test_golden_frame_becomes_the_record(sample: Any) -> None:
+    reader = FrameReader()
+    reader.feed(golden(sample))
+    data = reader.next()
+    assert data is not None
+    frame = decode_frame(data)
+    assert (frame.kind, frame.source, frame.target) == (kind_of(sample), "alice", "world")
+    assert (frame.seq, frame.at) == (258, AT)
+    assert msgspec.msgpack.decode(frame.body, type=type(sample)) == sample
+
+
+def write_missing() -> None:
+    GOLDEN.mkdir(exist_ok=True)
+    for sample in SAMPLES:
+        file = file_of(sample)
+        if not file.exists():
+            text = frame_of(sample).hex()
+            rows = [text[start : start + 64] for start in range(0, len(text), 64)]
+            file.write_text("\n".join(rows) + "\n")
+
+
+if __name__ == "__main__":
+    write_missing()
