@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,11 +13,12 @@ from typing import Any, Final
 import msgspec
 
 from qnet.cli.progress import progress_on
-from qnet.errors import ConfigError
-from qnet.results.trace import Difference, first_difference
+from qnet.errors import ConfigError, RunInterrupted
+from qnet.results.trace import Difference, first_difference, read_trace
 from qnet.runtime.assembly import SUMMARY_FILE
 from qnet.runtime.run import RunOptions, load_plan
 from qnet.runtime.run import run as run_plan
+from qnet.wire.control import Progress
 
 BEFORE: Final = 80
 SHOWN: Final = 240
@@ -27,28 +29,31 @@ def replay_run(folder: Path, *, as_recorded: bool) -> int:
     """Run the plan of ``folder`` again and compare; the exit status 0, 1 or 130.
 
     A recorded run that was cut short counts as the same if its lines are the first ones of the
-    complete run.
+    run; in this process, that is then run no further than it was recorded.
 
     Raises:
         ConfigError: the folder holds no run.
     """
     plan = load_plan(folder)
     recorded = read_summary(folder)
+    cut_short = recorded["status"] != "done"
     options = options_as_recorded(str(recorded["mode"])) if as_recorded else EMBEDDED
     with TemporaryDirectory(prefix="qnet-replay-") as again:
         with progress_on(plan) as on_progress:
+            if cut_short and options.mode == "embedded":
+                on_progress = _stop_after(last_instant(folder), on_progress)
             outcome = run_plan(plan, replace(options, folder=Path(again), on_progress=on_progress))
-        if outcome.status == "interrupted":
+        if outcome.status == "interrupted" and outcome.fault != ENOUGH:
             return 130
         difference = first_difference(folder, Path(again))
-    sha256 = outcome.summary.get("trace_sha256", "")
     if difference is None:
+        sha256 = outcome.summary.get("trace_sha256", "")
         sys.stdout.write(f"same trace, {outcome.status}, sha256 {sha256}\n")
         return 0
-    if not difference.recorded and recorded["status"] != "done":
+    if not difference.recorded and cut_short:
         sys.stdout.write(
             f"the recorded run is {recorded['status']}: its {difference.number - 1} lines are the "
-            f"first of the trace with sha256 {sha256}\n"
+            "first of this trace\n"
         )
         return 0
     sys.stdout.write(difference_words(difference))
@@ -57,6 +62,29 @@ def replay_run(folder: Path, *, as_recorded: bool) -> int:
     return 1
 
 
+def last_instant(folder: Path) -> int:
+    """Instant of the last whole line of a trace, in picoseconds."""
+    last = 0
+    for line in read_trace(folder):
+        last = line.at
+    return last
+
+
+def _stop_after(
+    instant: int, on_progress: Callable[[Progress], None] | None
+) -> Callable[[Progress], None]:
+    """A progress report that ends an embedded run when all of ``instant`` is over."""
+
+    def report(progress: Progress) -> None:
+        if on_progress is not None:
+            on_progress(progress)
+        if progress.at > instant:
+            raise RunInterrupted(ENOUGH)
+
+    return report
+
+
+ENOUGH: Final = "everything that was recorded has been run again"
 EMBEDDED: Final = RunOptions(mode="embedded")
 
 

@@ -18,7 +18,8 @@ def time_unit(time_s: float) -> tuple[float, str]:
 def time_words(time_s: float, digits: int = 4) -> str:
     """A time in seconds with the unit that suits its size: ``0.00123`` -> ``1.23 ms``."""
     unit_s, unit = time_unit(time_s)
-    return f"{time_s / unit_s:.{digits}g} {unit}"
+    value = time_s / unit_s
+    return f"{value:.0f} {unit}" if abs(value) >= 10**digits else f"{value:.{digits}g} {unit}"
 
 
 def number_words(value: object, digits: int = 5) -> str:

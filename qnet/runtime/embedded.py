@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,8 @@ class EmbeddedPort:
 
     Args:
         world: the world, in this process.
-        watch: called once per grant and now and then between grants, for progress, pace and interruption; may raise to end the run.
+        watch: called once per grant and now and then between grants, for progress, pace and
+            interruption; may raise to end the run.
     """
 
     def __init__(self, world: World, watch: Callable[[], None]) -> None:
@@ -62,7 +64,7 @@ def run_embedded(plan: RunPlan, options: RunOptions) -> RunOutcome:
 
         def check() -> None:
             if interrupted:
-                raise RunInterrupted("interrupted from the terminal")
+                raise RunInterrupted(f"interrupted by {signal.Signals(interrupted[0]).name}")
 
         def each_turn() -> None:
             check()
@@ -75,6 +77,9 @@ def run_embedded(plan: RunPlan, options: RunOptions) -> RunOutcome:
             status, fault = "interrupted", str(error)
         except QnetError as error:
             status, fault = "failed", str(error)
+        except BaseException:
+            world.recorder.close()  # a bug or a second Ctrl-C: keep what was recorded
+            raise
     summary = summarise(
         world,
         mode="embedded",
@@ -89,21 +94,20 @@ def run_embedded(plan: RunPlan, options: RunOptions) -> RunOutcome:
 
 @contextmanager
 def _interruptible() -> Iterator[list[int]]:
-    """Within it, the first Ctrl-C is noted in the list instead of raised; the second one raises."""
+    """Within it, the first Ctrl-C or SIGTERM is noted in the list; the second raises."""
     seen: list[int] = []
-    try:
-        before = signal.getsignal(signal.SIGINT)
 
-        def note(number: int, _frame: object) -> None:
-            if seen:
-                raise KeyboardInterrupt
-            seen.append(number)
+    def note(number: int, _frame: object) -> None:
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(number)
 
-        signal.signal(signal.SIGINT, note)
-    except ValueError:  # not the main thread: somebody else owns the signals
-        yield seen
+    if threading.current_thread() is not threading.main_thread():
+        yield seen  # somebody else owns the signals
         return
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield seen
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

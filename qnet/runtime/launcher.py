@@ -20,6 +20,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -87,20 +89,24 @@ async def launch(plan: RunPlan, options: RunOptions) -> RunOutcome:
     started = time.monotonic()
     state = _Run(options)
     network = _Processes(plan, options, hosts)
-    try:
-        network.start()
-        state.world_pid = network.world.pid
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_listen_to_world, network, state)
-            nursery.start_soon(_listen_to_zygote, network, state)
-            nursery.start_soon(_take_signals, state)
-            nursery.start_soon(_watch_over, network, state)
-            await state.over.wait()
-            with trio.move_on_after(GRACE_S):
-                await _wind_up(network, state)
-            nursery.cancel_scope.cancel()
-    finally:
-        network.end()
+    # From before the first process until after the last one: a signal ends the run, never the launcher alone.
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        try:
+            network.start()
+            state.world_pid = network.world.pid
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_listen_to_world, network, state)
+                nursery.start_soon(_listen_to_zygote, network, state)
+                nursery.start_soon(_take_signals, signals, state)
+                nursery.start_soon(_watch_over, network, state)
+                await state.over.wait()
+                with trio.move_on_after(GRACE_S):
+                    await _wind_up(network, state)
+                nursery.cancel_scope.cancel()
+        except (NodeLost, BrokenPipeError) as error:
+            state.blame(f"a process ended before it was told what to do ({error}); see the logs")
+        finally:
+            network.end()
     return _outcome(plan, options, hosts, state, time.monotonic() - started)
 
 
@@ -286,7 +292,10 @@ async def _listen_to_zygote(network: _Processes, state: _Run) -> None:
     sock = network.zygote_socket
     while True:
         await trio.lowlevel.wait_readable(sock)
-        data = sock.recv(1 << 16)
+        try:
+            data = sock.recv(1 << 16)
+        except ConnectionError:  # killed before it had read its orders
+            data = b""
         if not data:
             with trio.move_on_after(BLAME_S):
                 while network.zygote.poll() is None:
@@ -304,10 +313,10 @@ async def _listen_to_zygote(network: _Processes, state: _Run) -> None:
                 state.ended[words["ended"]] = words["status"]
 
 
-async def _take_signals(state: _Run) -> None:
+async def _take_signals(signals: AsyncIterator[int], state: _Run) -> None:
     """Ctrl-C and SIGTERM end the run with what it has."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for number in signals:
+    async for number in signals:
+        if not state.over.is_set():
             state.interrupted = True
             state.blame(f"interrupted by {signal.Signals(number).name} {state.when()}")
 
@@ -317,23 +326,29 @@ async def _watch_over(network: _Processes, state: _Run) -> None:
     state.heard_at = state.moved_at = time.monotonic()
     while True:
         await trio.sleep(LOOK_S)
-        for name, pid in (("the world", network.world.pid), *state.pids.items()):
+        alive = {f"host {name}": pid for name, pid in state.pids.items() if name not in state.ended}
+        alive.update({"the world": network.world.pid, "the zygote": network.zygote.pid})
+        for who, pid in alive.items():
             if process_state(pid) == "T":
-                who = name if name == "the world" else f"host {name}"
                 state.blame(f"{who} (process {pid}) is stopped (SIGSTOP) {state.when()}")
-                os.kill(pid, signal.SIGKILL)
+                _send_signal(pid, signal.SIGKILL)
                 return
         quiet_s = time.monotonic() - state.moved_at
         if quiet_s > state.options.liveness_s:
             waiting = ", ".join(state.progress.waiting) if state.progress else ""
             for name in state.progress.waiting if state.progress else ():
                 if name in state.pids:
-                    os.kill(state.pids[name], signal.SIGABRT)  # its stack goes to its log
+                    _send_signal(state.pids[name], signal.SIGABRT)  # its stack goes to its log
             state.blame(
                 f"nothing has moved for {quiet_s:.1f} s of wall time {state.when()}; waiting for "
                 f"{waiting or 'the processes to start'} (--liveness {state.options.liveness_s:g})"
             )
             return
+
+
+def _send_signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it may end at any moment
+        os.kill(pid, number)
 
 
 async def _wind_up(network: _Processes, state: _Run) -> None:
@@ -376,7 +391,7 @@ def _outcome(
         killed = [
             f"host {name} (process {state.pids.get(name, 0)}) {exit_words(status)}"
             for name, status in sorted(state.ended.items())
-            if status < 0
+            if status not in (0, 1)  # 1: it has told the world why
         ]
         if killed:
             fault = f"{'; '.join(killed)} {state.when()}\n  {fault}"

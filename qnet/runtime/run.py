@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import trio
 from qnet.errors import ConfigError
 from qnet.plan import RunPlan
 from qnet.runtime.determinism import self_test
+from qnet.units import LAST_INSTANT, seconds
 from qnet.wire.control import Progress
 
 PLAN_FILE: Final = "plan.json"
@@ -69,7 +71,7 @@ def run(plan: RunPlan, options: RunOptions | None = None) -> RunOutcome:
     """Run ``plan`` to its end.
 
     Raises:
-        ConfigError: the options cannot be.
+        ConfigError: the options or the bounds of the plan cannot be.
         PluginError: a plug-in of the plan cannot be loaded.
     """
     options = options or RunOptions()
@@ -81,11 +83,12 @@ def run(plan: RunPlan, options: RunOptions | None = None) -> RunOutcome:
             path="--hosts",
             value=options.hosts,
         )
+    _check_plan(plan)
     self_test()
     if options.folder is not None:
-        (options.folder / PLAN_FILE).write_bytes(
-            msgspec.json.format(msgspec.json.encode(plan), indent=1)
-        )
+        # The standard library's JSON writes an infinite coherence time as Infinity; msgspec's as null.
+        text = json.dumps(msgspec.to_builtins(plan), indent=1)
+        (options.folder / PLAN_FILE).write_text(text + "\n")
     if options.mode == "embedded":
         from qnet.runtime.embedded import run_embedded  # imports numpy and qutip
 
@@ -93,6 +96,21 @@ def run(plan: RunPlan, options: RunOptions | None = None) -> RunOutcome:
     from qnet.runtime.launcher import launch
 
     return trio.run(launch, plan, options)
+
+
+def _check_plan(plan: RunPlan) -> None:
+    """Refuse what every process could only refuse later, and each in its own words."""
+    from qnet.runtime.node import Seams
+
+    if not -(2**63) <= plan.seed < 2**63:
+        raise ConfigError("must fit into 64 bits", path="run.seed", value=plan.seed)
+    if plan.until is not None and plan.until > LAST_INSTANT:
+        raise ConfigError(
+            f"must be at most {seconds(LAST_INSTANT):.7g} s, 106 days",
+            path="run.until_s",
+            value=seconds(plan.until),
+        )
+    Seams(plan)
 
 
 def load_plan(path: Path) -> RunPlan:
@@ -103,8 +121,8 @@ def load_plan(path: Path) -> RunPlan:
     """
     file = path / PLAN_FILE
     try:
-        return msgspec.json.decode(file.read_bytes(), type=RunPlan)
+        return msgspec.convert(json.loads(file.read_text()), RunPlan)
     except OSError as error:
         raise ConfigError(f"plan must be readable ({error.strerror})", file=str(file)) from None
-    except msgspec.MsgspecError as error:
+    except (ValueError, msgspec.MsgspecError) as error:
         raise ConfigError(f"plan must be one of this version: {error}", file=str(file)) from None

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import math
+import os
 import select
 import signal
 import socket
@@ -30,6 +32,7 @@ from qnet.runtime.watch import INTERVAL_S, STRIDE, Watch
 from qnet.units import seconds
 from qnet.wire.codes import Refusal
 from qnet.wire.control import (
+    KIND_OF,
     LAUNCHER,
     WORLD,
     AllReady,
@@ -60,15 +63,23 @@ class WorldServer:
         control: connection to the launcher.
         hosts: connection to each host.
         opened: what to run.
+        alarm_fd: becomes readable when the run shall end, see :func:`sigterm_alarm`; None for never.
     """
 
-    def __init__(self, control: Connection, hosts: dict[str, Connection], opened: Open) -> None:
+    def __init__(
+        self,
+        control: Connection,
+        hosts: dict[str, Connection],
+        opened: Open,
+        alarm_fd: int | None = None,
+    ) -> None:
         self._control = control
         self._hosts = hosts
         self._opened = opened
         self._by_fd = {connection.fileno(): name for name, connection in hosts.items()}
         self._poll = select.poll()
-        for fd in (control.fileno(), *self._by_fd):
+        self._alarm_fd = alarm_fd
+        for fd in (control.fileno(), *self._by_fd, *(() if alarm_fd is None else (alarm_fd,))):
             self._poll.register(fd, select.POLLIN)
         self._waiting: set[str] = set()
         self._last_trace: dict[str, bytes] = {}
@@ -112,6 +123,9 @@ class WorldServer:
             return "interrupted", str(error)
         except QnetError as error:
             return "failed", f"{error}{self._where(world)}"
+        except BaseException:
+            world.recorder.close()  # a bug: what was recorded shall not be lost with us
+            raise
         return "done", ""
 
     # ------------------------------------------------------------ phases
@@ -145,7 +159,12 @@ class WorldServer:
                     self._last_trace[name] = report.nodes[-1].trace
             world.complete(reports)
             watch()
-            grants = world.next()
+            grants = world.next(lambda: self._meanwhile(watch))
+
+    def _meanwhile(self, watch: Watch) -> None:
+        """The world has work of its own: listen and report nevertheless."""
+        self._pause(0.0)
+        watch()
 
     def _take_one(self, name: str, watch: Watch) -> dict[str, Report]:
         """The report of the only host granted, by a plain blocking read: half the system calls of a poll.
@@ -159,6 +178,7 @@ class WorldServer:
         except BlockingIOError:
             return self._gather({name}, Report, watch)
         self._waiting.clear()
+        self._must_be_silent(name)
         return {name: self._checked(name, message, Report)}
 
     def _gather(
@@ -180,22 +200,30 @@ class WorldServer:
             for fd, _events in ready:
                 name = self._by_fd.get(fd)
                 if name is None:
-                    self._hear_launcher()
+                    self._interrupted(fd)
                     continue
                 connection = self._hosts[name]
                 connection.fill()
-                message = connection.poll()
-                if message is None:
-                    continue
+                if name in self._waiting and (message := connection.poll()) is not None:
+                    answers[name] = self._checked(name, message, kind)
+                    self._waiting.discard(name)
                 if name not in self._waiting:
-                    raise WireError(
-                        "host must wait for its grant before it speaks",
-                        code=Refusal.UNKNOWN_KIND,
-                        peer=name,
-                    )
-                answers[name] = self._checked(name, message, kind)
-                self._waiting.discard(name)
+                    self._must_be_silent(name)
         return answers
+
+    def _must_be_silent(self, name: str) -> None:
+        """Refuse a second message: it would be taken for the answer to the next grant.
+
+        Raises:
+            WireError: there is one.
+        """
+        message = self._hosts[name].poll()
+        if message is not None:
+            raise WireError(
+                f"host must wait for its grant before it speaks, got {KIND_OF[type(message)]}",
+                code=Refusal.UNKNOWN_KIND,
+                peer=name,
+            )
 
     @staticmethod
     def _checked(name: str, message: Any, kind: type[Any]) -> Any:
@@ -210,12 +238,14 @@ class WorldServer:
             raise NodeLost(message.text)
         return expect(message, kind, peer=name)
 
-    def _hear_launcher(self) -> None:
-        """The launcher spoke or went.
+    def _interrupted(self, fd: int) -> None:
+        """The alarm rang, or the launcher spoke or went.
 
         Raises:
-            RunInterrupted: always; it says stop, or it is gone.
+            RunInterrupted: unless only a part of the launcher's message has arrived.
         """
+        if fd == self._alarm_fd:
+            raise RunInterrupted("the world was told to terminate")
         try:
             self._control.fill()
             message = self._control.poll()
@@ -234,12 +264,13 @@ class WorldServer:
 
     def _pause(self, wall_s: float) -> None:
         """Wait for the wall clock; anything that happens meanwhile is out of turn."""
-        for fd, _events in self._poll.poll(max(1, int(wall_s * 1000))):
+        for fd, _events in self._poll.poll(math.ceil(wall_s * 1000)):
             name = self._by_fd.get(fd)
             if name is None:
-                self._hear_launcher()
+                self._interrupted(fd)
             else:
                 self._hosts[name].fill()
+                self._must_be_silent(name)
 
     # ------------------------------------------------------------ the end
 
@@ -255,17 +286,16 @@ class WorldServer:
         limit = time.monotonic() + FAREWELL_S
         while left and (rest := limit - time.monotonic()) > 0:
             for fd, _events in self._poll.poll(max(1, int(rest * 1000))):
-                name = self._by_fd.get(fd)
-                if name not in left:
+                host = self._by_fd.get(fd)
+                if host is None or host not in left:
                     self._poll.unregister(fd)
                     continue
-                assert name is not None
                 try:
-                    self._hosts[name].fill()
-                    if isinstance(self._hosts[name].poll(), Bye):
-                        left.discard(name)
+                    self._hosts[host].fill()
+                    if isinstance(self._hosts[host].poll(), Bye):
+                        left.discard(host)
                 except QnetError:
-                    left.discard(name)
+                    left.discard(host)
 
     def _where(self, world: World) -> str:
         """When it happened, and the last recorded step of the hosts that owe a report."""
@@ -273,7 +303,7 @@ class WorldServer:
         for name in sorted(self._waiting):
             step = self._last_trace.get(name, b"").rstrip(b"\n").rpartition(b"\n")[2]
             if step:
-                text += f"\n  last step of {name}: {step.decode()[:600]}"
+                text += f"\n  last step of {name}: {step.decode(errors='replace')[:600]}"
         return text
 
 
@@ -297,8 +327,7 @@ def main() -> None:
         hosts[name] = Connection(socket.socket(fileno=int(fd)), own=WORLD, peer=name)
     host_of = {NodeId(node): name for name, nodes in opened.hosts.items() for node in nodes}
     folder = Path(opened.folder) if opened.folder else None
-    server = WorldServer(control, hosts, opened)
-    signal.signal(signal.SIGTERM, _terminated)
+    server = WorldServer(control, hosts, opened, sigterm_alarm())
 
     def build() -> World:
         # qutip imports matplotlib where there is one, for half a second; the world draws nothing.
@@ -317,8 +346,16 @@ def main() -> None:
         log.warning("launcher_gone")
 
 
-def _terminated(_number: int, _frame: object) -> None:
-    raise RunInterrupted("the world was told to terminate")
+def sigterm_alarm() -> int:
+    """A descriptor that becomes readable on SIGTERM.
+
+    A handler that raised could do so between two steps of the record and leave half of one on disk.
+    """
+    heard, rings = os.pipe()
+    os.set_blocking(rings, False)
+    signal.set_wakeup_fd(rings, warn_on_full_buffer=False)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    return heard
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Scripted tests of one machine: feed inputs with their instants, compare whole effect lists.
 
 Theory
-    A machine does no I/O, so a test is a dialogue: *at this instant, on this input, exactly these effects, in this order*.
-    A script keeps the machine's contract while it runs: time never goes back, and after
-    ``DeadlineReached`` the machine has moved its deadline forward.
+    A machine does no I/O, so a test is a dialogue: *at this instant, on this input, exactly these
+    effects, in this order*. A script keeps the machine's contract while it runs: time never goes
+    back, and after ``DeadlineReached`` the machine has moved its deadline forward.
 
     ::
 
@@ -65,7 +65,9 @@ class Script:
             AssertionError: there is no deadline, or other effects come.
         """
         deadline = self.machine.next_deadline()
-        assert deadline is not None, f"the machine must have a deadline in state {self.machine.state!r}"
+        assert deadline is not None, (
+            f"the machine must have a deadline in state {self.machine.state!r}"
+        )
         return self.at(deadline, DeadlineReached(), *effects)
 
     def deadline(self, expected: int | None) -> Script:
@@ -95,12 +97,14 @@ class Script:
             AssertionError: no error, another text, or the state changed.
         """
         before = self.machine.state
+        caught: Exception | None = None
+        effects: object = None
         try:
             effects = self.machine.handle(event, Instant(now))
-        except error as caught:
-            assert words in str(caught), f"error must say {words!r}, got {caught}"
-        else:
-            raise AssertionError(f"{event!r} must raise {error.__name__}, got effects {effects!r}")
+        except error as refusal:
+            caught = refusal
+        assert caught is not None, f"{event!r} must raise {error.__name__}, got effects {effects!r}"
+        assert words in str(caught), f"error must say {words!r}, got {caught}"
         assert self.machine.state == before, f"a refused {event!r} must leave the state alone"
         return self
 
@@ -110,9 +114,7 @@ def script(machine: Machine) -> Script:
     return Script(machine)
 
 
-def _difference(
-    dialogue: Script, event: Input, expected: list[Effect], got: list[Effect]
-) -> str:
+def _difference(dialogue: Script, event: Input, expected: list[Effect], got: list[Effect]) -> str:
     lines = [f"on {event!r} at {dialogue.now} ps, state now {dialogue.machine.state!r}"]
     for index in range(max(len(expected), len(got))):
         want = expected[index] if index < len(expected) else None

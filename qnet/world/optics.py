@@ -5,7 +5,8 @@ Theory
     of a run emits at ``start + preparation + (k - 1) cycle`` and may click at the station one (longer) time
     of flight later. *Skip-ahead* draws the index of the first success from the geometric law in one go and
     puts one click on the agenda; *exact* attempts are drawn one by one, photon by photon, from the
-    scheme's own sampler. Attempts are independent, so both give the same law.
+    scheme's own sampler, which shares nothing with its closed form. Attempts are independent, so both give
+    the same law. In both, a pair gets the state that belongs to its click pattern.
 
     On a click both ends are disarmed and the state is put into the two slots as of its emission: the
     decay on the way is charged lazily by the store.
@@ -294,11 +295,14 @@ class Optics:
         def uniform() -> float:
             return keyed_uniform(self._seed, link.plan.name, purpose, next(draws))
 
-        outcome = link.scheme.sample(link.plan.optics, uniform)
-        if outcome is None:
+        drawn = link.scheme.sample(link.plan.optics, uniform)
+        if drawn is None:
             self._next_exact(link, attempts)
-        else:
-            self._schedule_click(link, attempts, attempts.index, attempts.emitted_at, outcome)
+            return
+        # The sample knows which photons were lost; nobody in the network can. The pair gets the state that
+        # belongs to its clicks, so that a claim can be held against it pair by pair.
+        outcome = next(one for one in link.outcomes if one.pattern == drawn.pattern)
+        self._schedule_click(link, attempts, attempts.index, attempts.emitted_at, outcome)
 
     def _click(
         self, link: _Link, attempts: Attempts, outcome: ClickOutcome, now: Instant

@@ -17,7 +17,6 @@ Rules of the quantum plane
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -156,7 +155,9 @@ class World:
             self.verdict = Verdict("done", authority.now)
             return None
         until = self.plan.until
-        for own_turns in itertools.count(1):
+        own_turns = 0
+        while True:
+            own_turns += 1
             if meanwhile is not None and own_turns % OWN_TURNS == 0:
                 meanwhile()
             if until is not None:
@@ -401,7 +402,7 @@ class World:
 
 def plan_sha256(plan: RunPlan) -> str:
     """Fingerprint of a plan."""
-    return hashlib.sha256(msgspec.json.encode(plan, order="deterministic")).hexdigest()
+    return hashlib.sha256(msgspec.msgpack.encode(plan, order="deterministic")).hexdigest()
 
 
 def trace_header(plan: RunPlan) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The repository checks itself: layers, lengths, heads, units in names. Each rule prints its fix."""
+"""The repository checks itself: layers, lengths, heads, units. Every rule prints its fix."""
 
 from __future__ import annotations
 

@@ -1,8 +1,11 @@
 """Two ends, their station and a fake optics in memory, on one heap of timed events.
 
-The rules are those of the runtime: messages and results of an instant first, then deadlines until no
-machine has one that is due; inside a node effects are performed in order and what they cause is queued.
-The fake optics knows which physical pair sits in which slot, so that a test can compare what the two ends
+The rules are those of the runtime: messages and results of an instant first, then deadlines until
+no
+machine has one that is due; inside a node effects are performed in order and what they cause is
+queued.
+The fake optics knows which physical pair sits in which slot, so that a test can compare what the
+two ends
 announced with the truth.
 """
 
@@ -303,6 +306,7 @@ class Net:
                 want = node.waiting.pop(0)
                 node.slots[slot] = "link"
                 node.queue.append(("link", Acquired(want.token, slot)))
+
     def _send(self, source: NodeId, target: NodeId, message: Any) -> None:
         body = msgspec.msgpack.encode(message)
         decoded = msgspec.msgpack.decode(body, type=type(message))
@@ -319,9 +323,7 @@ class Net:
         machine = "station" if target == STATION else message.kind.partition(".")[0]
         event = Received(source, message.kind, decoded, Instant(self.now))
         for extra in extras:
-            self.later(
-                self.now + delay + extra, lambda: self._give(target, machine, event)
-            )
+            self.later(self.now + delay + extra, lambda: self._give(target, machine, event))
 
     def _apply(self, node: Node, who: str, op: str, instructions: tuple[Any, ...]) -> None:
         (gate,) = instructions
@@ -402,7 +404,7 @@ class Net:
         return oks
 
     def verify(self) -> None:
-        """The invariants at rest: both ends agree, pairs are true, requests ended once, no slot leaks."""
+        """The invariants at rest: agreement, true pairs, one end per request, no slot leaks."""
         ours, theirs = self.announced(ALICE), self.announced(BOB)
         assert ours.keys() == theirs.keys(), (ours.keys(), theirs.keys())
         for pair, ok in ours.items():

@@ -1,7 +1,6 @@
 """Link machine of one end, scripted: agreement, generation, endings, and what it refuses."""
 
 import pytest
-from harness import ALICE, BOB, CYCLE, FLIGHTS, LINK, STATION, context
 
 from qnet.errors import LocalProtocolError, QnetInternalError, RemoteProtocolError
 from qnet.ids import AttemptId, LinkId, OpId, RequestId, SlotId
@@ -40,6 +39,8 @@ from qnet_protocols.link.messages import (
     Rejected,
 )
 from qnet_protocols.link.queue import MEMORY_LIMIT, Ended, Progress, Queue
+
+from .harness import ALICE, BOB, CYCLE, FLIGHTS, LINK, STATION, context
 
 DIRECT = sum(FLIGHTS)
 HANDSHAKE = 2 * DIRECT
@@ -143,9 +144,7 @@ def agreed(number=1, max_time=0):
 
 def attempting(number=1, max_time=0):
     until = TIMING.until(max_time) if max_time else None
-    return agreed(number, max_time).at(
-        HANDSHAKE, Acquired(token(), SLOT), attempts(until=until)
-    )
+    return agreed(number, max_time).at(HANDSHAKE, Acquired(token(), SLOT), attempts(until=until))
 
 
 def delivering(number=1):
@@ -294,7 +293,10 @@ def test_close_is_repeated_with_growing_waits_then_given_up():
     dialogue = end()
     dialogue.give(0, create())
     dialogue.at(
-        0, Requested(link.Cancel(OURS)), ended(OURS, 0, cancelled=True), Send(BOB, close("cancelled"))
+        0,
+        Requested(link.Cancel(OURS)),
+        ended(OURS, 0, cancelled=True),
+        Send(BOB, close("cancelled")),
     )
     due = 0
     for tries in range(1, CLOSE_TRIES):
@@ -483,6 +485,17 @@ def test_cancel_while_attempting_stops_and_releases_what_returns(answer):
     dialogue.at(40_000_000, answer, Release(SLOT))
 
 
+def test_slot_of_a_given_up_run_is_released_while_the_next_request_attempts():
+    second, other = RequestId("alice/2"), SlotId(1)
+    dialogue = attempting()
+    dialogue.give(HANDSHAKE, create(second))
+    dialogue.give(2 * HANDSHAKE, got(Accepted(LINK, second, 2, Instant(2 * HANDSHAKE))))
+    dialogue.give(2 * HANDSHAKE, Requested(link.Cancel(OURS)))
+    dialogue.give(2 * HANDSHAKE, Acquired(token(second), other))
+    dialogue.at(2 * HANDSHAKE, stopped(), Release(SLOT))
+    assert dialogue.machine.state.generation.request == second
+
+
 def test_cancel_while_correcting_waits_for_the_gate():
     op = OpId("link:alice-bob/1")
     dialogue = attempting()
@@ -621,6 +634,14 @@ def test_compare_after_both_waited_long_starts_anew():
     assert dialogue.machine.state.generation.since == late + 1
 
 
+def test_compare_that_crossed_a_delivery_does_not_start_anew():
+    """The peer asked before it delivered pair 1; this end already attempts for pair 2."""
+    late = 60_000_000 + TIMING.ask_wait
+    dialogue = one_of_two()
+    dialogue.give(late, DeadlineReached())
+    dialogue.at(late + 1, got(compare(0), sent_at=50_000_000 + DELIVERY))
+
+
 def test_compare_while_not_attempting_does_nothing():
     agreed().at(HANDSHAKE, got(compare(0)))
 
@@ -631,7 +652,9 @@ def test_compare_of_a_complete_request_expires_what_the_peer_missed():
     dialogue.give(done, DeadlineReached())
     dialogue.at(done + 1, got(compare(0), sent_at=done))
     expired = told(link.Expired(OURS, BOB, 7, 1, 1))
-    dialogue.at(done + 9, got(compare(0), sent_at=done + 1), expired, Send(BOB, close("expired", 0, 1)))
+    dialogue.at(
+        done + 9, got(compare(0), sent_at=done + 1), expired, Send(BOB, close("expired", 0, 1))
+    )
     dialogue.at(done + 10, got(compare(0), sent_at=done + 2))
     dialogue.at(done + 20, got(closed())).deadline(None)
 

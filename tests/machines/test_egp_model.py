@@ -1,12 +1,13 @@
 """Random requests, cancels, slow applications and faulty channels: the invariants hold at rest."""
 
-from harness import ALICE, BOB, CYCLE, PATTERNS, Net
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qnet.layers import link as service
 from qnet.randomness import KeyedRandom
 from qnet_protocols.link.messages import Close
+
+from .harness import ALICE, BOB, CYCLE, PATTERNS, Net
 
 HORIZON = 30 * CYCLE
 

@@ -1,7 +1,8 @@
-"""Both ends and the station in memory: races, losses, queues. Every test ends with the invariants."""
+"""Both ends and the station in memory: races, losses, queues; invariants hold at rest."""
+
+from itertools import pairwise
 
 import pytest
-from harness import ALICE, BOB, CYCLE, FLIGHTS, LINK, STATION, Net, dropping
 
 from qnet.layers import link as service
 from qnet.layers.link import Err, ErrorCode, Expired, Ok, RequestEnded
@@ -9,6 +10,8 @@ from qnet.units import Instant
 from qnet_protocols.heralding.midpoint import HeraldRefused, HeraldReported, PhotonsAnnounced
 from qnet_protocols.link.admission import QUEUE_LIMIT
 from qnet_protocols.link.messages import Accepted, Close, Closed, Propose
+
+from .harness import ALICE, BOB, CYCLE, FLIGHTS, LINK, STATION, Net, dropping
 
 DIRECT = sum(FLIGHTS)
 CLICK = CYCLE + 1_000_000 + max(FLIGHTS)
@@ -272,7 +275,7 @@ def test_net_application_that_keeps_its_slot_makes_both_wait():
     request = network.create(0, ALICE, "1", 3)
     network.run().verify()
     times = [ok.goodness_at for ok in network.heard(ALICE, Ok)]
-    assert [b - a > 30 * CYCLE for a, b in zip(times, times[1:], strict=False)] == [True, True]
+    assert [b - a > 30 * CYCLE for a, b in pairwise(times)] == [True, True]
     assert ends(network, ALICE) == {request: 3}
     assert not network.messages(Close)
 
@@ -307,9 +310,7 @@ def test_net_same_inputs_same_messages():
 
 
 def test_net_zero_distance_and_perfect_gates():
-    network = net(
-        flights=(0, 0), direct=0, preparation=0, correction=(0, 0), cycle=1_000
-    )
+    network = net(flights=(0, 0), direct=0, preparation=0, correction=(0, 0), cycle=1_000)
     request = network.create(0, BOB, "1", 5)
     network.run().verify()
     assert ends(network, ALICE) == ends(network, BOB) == {request: 5}

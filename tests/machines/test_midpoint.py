@@ -1,7 +1,6 @@
 """Physical machines of a midpoint link, scripted."""
 
 import pytest
-from harness import ALICE, BOB, FLIGHTS, LINK, STATION, context, link_plan
 
 from qnet.errors import LocalProtocolError, RemoteProtocolError
 from qnet.ids import AttemptId, LinkId, NodeId, OpId, SlotId
@@ -29,6 +28,8 @@ from qnet_protocols.heralding.midpoint import (
     Running,
     StationState,
 )
+
+from .harness import ALICE, BOB, FLIGHTS, LINK, STATION, context, link_plan
 
 ONE, TWO = AttemptId("alice/1.1"), AttemptId("alice/1.2")
 SLOT = SlotId(0)
@@ -244,7 +245,7 @@ def test_station_waits_for_an_announcement_of_the_same_instant():
 
 
 def test_station_matches_the_ids_in_force_at_emission():
-    """The nearer end stops and starts anew while a photon is under way; both announcements are here."""
+    """The nearer end starts anew while a photon is under way; both announcements are here."""
     restarted = 10_000_000
     click = restarted + LONGER - 1
     dialogue = both().at(restarted + FLIGHTS[0], announce(TWO, 2, restarted))

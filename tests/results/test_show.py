@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 
@@ -14,9 +15,9 @@ from qnet.results.words import number_words, time_words
 
 
 def printed(renderable) -> str:
-    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    console.print(renderable)
-    return console.export_text()
+    text = io.StringIO()
+    Console(width=120, file=text).print(renderable)
+    return text.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,7 @@ def printed(renderable) -> str:
     [
         (0.0, "0 s"),
         (55.2, "55.2 s"),
+        (123_456.7, "123457 s"),
         (0.00123, "1.23 ms"),
         (4.8968e-08, "48.97 ns"),
         (-2e-6, "-2 us"),

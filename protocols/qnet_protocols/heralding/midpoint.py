@@ -288,13 +288,11 @@ class MidpointEnd:
 
 
 def _with_sequence(state: EndState, sequence: int) -> EndState:
-    match state:
-        case Idle(runs=runs):
-            return Idle(runs, sequence)
-        case Running() as run:
-            return Running(
-                run.attempt, run.slot, run.op, run.until, run.started_at, run.runs, sequence
-            )
+    if isinstance(state, Idle):
+        return Idle(state.runs, sequence)
+    return Running(
+        state.attempt, state.slot, state.op, state.until, state.started_at, state.runs, sequence
+    )
 
 
 def _impossible(link: LinkId, state: Record, event: Input, now: Instant) -> str:

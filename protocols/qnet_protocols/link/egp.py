@@ -296,13 +296,9 @@ class EgpEnd:
                 terms.request, self._remote, terms.purpose, expected, herald.sequence
             )
             return [Indicate(gap), Release(herald.slot), *self._close(entry, "expired", now)]
+        request, index = entry.terms.request, entry.progress.delivered + 1
         pair = gen.Heralded(
-            entry.terms.request,
-            entry.progress.delivered + 1,
-            herald.slot,
-            herald.sequence,
-            herald.clicked_at,
-            deliver_at,
+            request, index, herald.slot, herald.sequence, herald.clicked_at, deliver_at
         )
         if gate == "I":
             self._generation = gen.Delivering(pair)

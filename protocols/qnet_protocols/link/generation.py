@@ -94,7 +94,7 @@ def request_of(state: Generation) -> RequestId | None:
             return None
         case Correcting(pair) | Delivering(pair):
             return pair.request
-        case Waiting() | AwaitingSlot() | Attempting():
+        case _:
             return state.request
 
 

@@ -1,0 +1,1 @@
+"""Protocol machines, scripted and in memory."""
