@@ -256,6 +256,8 @@ class Driver:
         while queue:
             name, event = queue.popleft()
             if name == APP:
+                if type(event) is Received:
+                    self._step(APP, event, (), None)
                 self._to_app(event)
                 continue
             self._steps += 1
@@ -290,7 +292,7 @@ class Driver:
             "node": self.node,
             "machine": machine,
             "event": event,
-            "effects": effects,
+            "effects": [_shown(effect) for effect in effects],
             "state": state,
         }
         self._trace.append(line)
@@ -406,3 +408,15 @@ class Driver:
         self.outputs = []
         self._trace = []
         return report
+
+
+def _shown(effect: Any) -> Any:
+    """An effect as the trace shows it: a message with its kind."""
+    if type(effect) is Send:
+        return {
+            "type": "Send",
+            "target": effect.target,
+            "kind": effect.message.kind,
+            "message": effect.message,
+        }
+    return effect

@@ -111,10 +111,14 @@ class Host:
             if self._over:
                 return
             assert node.session is not None
-            raise AppFailed(
+            failed = AppFailed(
                 f"{node.name}: application {self._plan.app.name} ({node.session.role}) failed at "
                 f"{seconds(self._now):.9g} s simulated: {_words(error)}"
-            ) from error
+            )
+            failed.__cause__ = error
+            # Not raised: Trio would come to rest once more on its way out, and the world would be asked for
+            # a turn that must not be.
+            self._end(failed)
 
     # ------------------------------------------------------------ the idle hook
 

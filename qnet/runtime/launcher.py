@@ -395,8 +395,8 @@ def _outcome(
         ]
         if killed:
             fault = f"{'; '.join(killed)} {state.when()}\n  {fault}"
-    elif fault and summary.get("fault"):
-        fault = f"{fault}\n  {summary['fault']}"
+    elif fault and (words := summary.get("fault")):  # the world may only repeat what we told it
+        fault = words if fault in words else f"{fault}\n  {words}"
     status = "interrupted" if state.interrupted else "failed" if fault else "done"
     summary = {**summary, "status": status, **({"fault": fault} if fault else {})}
     if options.folder is not None and (fault or not (options.folder / SUMMARY_FILE).exists()):

@@ -73,12 +73,13 @@ class Node:
         self._plan = plan
         self._seams = seams
         self._touch = touch
+        platform = plan.node(name).platform
         links: dict[NodeId, LinkId] = {}
         for link in plan.links_of(name):
             links[EndContext(name, link).remote] = link.name
         self.driver = Driver(
             name,
-            platform=plan.node(name).platform,
+            platform=platform,
             catalogue=seams.catalogue,
             to_app=self._to_app,
             note=Notes(links),
@@ -100,9 +101,10 @@ class Node:
                 )
         self.session: Session | None = None
         role = plan.app.roles.get(name)
-        if role is not None:
+        if role is not None and platform is not None:
             self.session = Session(
                 driver=self.driver,
+                platform=platform,
                 role=role,
                 parameters=self._parameters(),
                 seed=plan.seed,

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import trio
 
 from qnet.errors import LocalProtocolError, QnetError
+from qnet.hardware import Platform
 from qnet.ids import NodeId, OpId, PairId, RequestId, SlotId
 from qnet.layers.link import (
     Accept,
@@ -234,12 +235,14 @@ class Session:
         node: name of this node.
         role: role of the application here.
         parameters: the application's typed parameters.
+        platform: the processor of this node.
     """
 
     def __init__(
         self,
         *,
         driver: Driver,
+        platform: Platform,
         role: str,
         parameters: Any,
         seed: int,
@@ -250,6 +253,7 @@ class Session:
         self.node = driver.node
         self.role = role
         self.parameters = parameters
+        self.platform = platform
         self.woken = woken
         self._driver = driver
         self._seed = seed
@@ -382,7 +386,17 @@ class Session:
 
     @asynccontextmanager
     async def memory(self, role: str = "memory") -> AsyncIterator[SlotId]:
-        """A free slot of ``role`` ("memory" or "communication"); waits until there is one."""
+        """A free slot of ``role`` ("memory" or "communication"); waits until there is one.
+
+        Raises:
+            LocalProtocolError: this processor has no slot of that role at all.
+        """
+        if all(self.platform.role_of(slot) != role for slot in range(self.platform.slots)):
+            raise LocalProtocolError(
+                f"{self.node} must have a {role} slot for this application; its processor "
+                f"({self.platform.species}) has {self.platform.communication_slots} communication and "
+                f"{self.platform.memory_slots} memory slots"
+            )
         self._ops += 1
         token = f"app/{self._ops}"
         box = self._acquired[token] = Mailbox(self.woken)
