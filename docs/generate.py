@@ -1,7 +1,8 @@
-"""Write the tables of docs/generated/ from the code.
+"""Write the tables of docs/generated/ from the code, and the outputs that README.md shows.
 
-``python docs/generate.py`` writes, ``python docs/generate.py --check`` says which files are not
-fresh and ends with status 1. Nobody edits docs/generated/ by hand.
+``python docs/generate.py`` writes; ``python docs/generate.py --check`` says which tables are not
+fresh and ends with status 1 (``tests/docs`` compares the outputs). Nobody edits docs/generated/ by
+hand.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import ast
 import inspect
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import blocks
 import msgspec
 import trace_events
 import walk
@@ -30,6 +33,7 @@ from qnet.world.optics import AttemptRunning, UnknownLink
 
 DOCS: Final = Path(__file__).parent
 TARGET: Final = DOCS / "generated"
+README: Final = DOCS.parent / "README.md"
 DISTRIBUTION: Final = "qnet-stack"
 HEAD: Final = "<!-- Written by `make docs` from the code. Do not edit. -->\n\n"
 
@@ -314,12 +318,24 @@ def main() -> int:
         file = TARGET / name
         if file.exists() and file.read_text() == text:
             continue
-        stale.append(name)
+        stale.append(f"docs/generated/{name}")
         if not check:
             file.write_text(text)
+    if not check:
+        stale += _refresh_readme()
     for name in stale:
-        sys.stdout.write(f"{'not fresh' if check else 'written'}: docs/generated/{name}\n")
+        sys.stdout.write(f"{'not fresh' if check else 'written'}: {name}\n")
     return 1 if check and stale else 0
+
+
+def _refresh_readme() -> list[str]:
+    """Run the blocks of README.md and mend the outputs that have changed."""
+    with tempfile.TemporaryDirectory() as folder:
+        text = blocks.refreshed(README, Path(folder))
+    if text == README.read_text():
+        return []
+    README.write_text(text)
+    return [README.name]
 
 
 if __name__ == "__main__":

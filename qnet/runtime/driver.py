@@ -403,7 +403,14 @@ class Driver:
 
     def collect(self) -> NodeReport:
         """Outputs and trace lines since the last report."""
-        trace = self._json.encode_lines(self._trace) if self._trace else b""
+        try:
+            trace = self._json.encode_lines(self._trace) if self._trace else b""
+        except (TypeError, ValueError) as error:
+            machines = ", ".join(sorted({line["machine"] for line in self._trace}))
+            raise MachineFault(
+                f"{self.node}: events, effects and states must be plain data that a trace can keep, those of "
+                f"{machines} at {self.now} ps are not: {error}"
+            ) from error
         report = NodeReport(self.node, self.outputs, trace)
         self.outputs = []
         self._trace = []

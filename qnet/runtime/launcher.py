@@ -397,6 +397,8 @@ def _outcome(
             fault = f"{'; '.join(killed)} {state.when()}\n  {fault}"
     elif fault and (words := summary.get("fault")):  # the world may only repeat what we told it
         fault = words if fault in words else f"{fault}\n  {words}"
+    if fault and state.summary is not None and " simulated" not in fault:
+        fault += f"\n  at {state.summary['simulated_s']:.9g} s simulated"
     status = "interrupted" if state.interrupted else "failed" if fault else "done"
     summary = {**summary, "status": status, **({"fault": fault} if fault else {})}
     if options.folder is not None and (fault or not (options.folder / SUMMARY_FILE).exists()):

@@ -135,6 +135,14 @@ class Node:
         assert self.session is not None
         role = self.session.role
         result = await self._seams.app.roles[role](self.session)
+        try:
+            msgspec.json.encode(result)
+            body = encode_body(result)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise PluginError(
+                f"result of {role} must be plain data that msgpack and JSON can keep, got "
+                f"{type(result).__name__}: {error}"
+            ) from None
         self._touch(self)
         self.driver.app_returned(AppReturned(role, result))
-        self.driver.outputs.append(AppEnded(role, encode_body(result)))
+        self.driver.outputs.append(AppEnded(role, body))

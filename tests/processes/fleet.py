@@ -87,7 +87,9 @@ class Running:
     def wait_for_pairs(self, count: int = 3, limit_s: float = 20.0) -> None:
         """Wait until so many pairs are on disk."""
         end = time.monotonic() + limit_s
-        while self.process.poll() is None and time.monotonic() < end:
+        over = False
+        while not over and time.monotonic() < end:
+            over = self.process.poll() is not None
             if len(self.pairs()) >= count:
                 return
             time.sleep(0.01)
