@@ -68,7 +68,9 @@ def _receive(sock: socket.socket, size: int) -> bool:
     return True
 
 
-def median_ping_pong_hz(out_bytes: int, back_bytes: int, *, pinned: bool, repeats: int = 5) -> float:
+def median_ping_pong_hz(
+    out_bytes: int, back_bytes: int, *, pinned: bool, repeats: int = 5
+) -> float:
     """Median of some repeats of :func:`ping_pong_hz`."""
     return statistics.median(
         ping_pong_hz(out_bytes, back_bytes, pinned=pinned) for _ in range(repeats)

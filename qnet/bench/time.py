@@ -85,7 +85,10 @@ def beating_plan(steps: int, *, seed: int = 1) -> RunPlan:
     return RunPlan(
         network="metronomes",
         seed=seed,
-        nodes=(*(NodePlan(name, "none", _PLATFORM) for name in ends), NodePlan(station, station=Station())),
+        nodes=(
+            *(NodePlan(name, "none", _PLATFORM) for name in ends),
+            NodePlan(station, station=Station()),
+        ),
         links=(link,),
         delays={},
         app=AppPlan("tick", {"steps": 1, "interval_s": 1e6}, {ends[0]: "ticker"}),

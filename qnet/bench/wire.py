@@ -34,7 +34,9 @@ def _us(work: Callable[[], object]) -> float:
 def run() -> list[dict[str, Any]]:
     """The rows."""
     at = Instant(1_776_509_794)
-    post = Post(NodeId("bob"), "link.egp/accepted@1", 7, encode_body({"request": "alice/1", "number": 3}))
+    post = Post(
+        NodeId("bob"), "link.egp/accepted@1", 7, encode_body({"request": "alice/1", "number": 3})
+    )
     report = Report(at, at, [NodeReport(NodeId("alice"), [post], b"")])
     kind = KIND_OF[Report]
     frame = encode_frame(kind, "alice", "world", 9, at, report)

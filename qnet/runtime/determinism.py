@@ -128,4 +128,6 @@ def self_test(tasks: int = 5, steps: int = 20) -> None:
         )
     explored = run(1)
     if run(1) != explored or sorted(explored) != sorted(plain):
-        raise RuntimeFault(f"Trio {trio.__version__} must repeat an explored schedule; two runs differed")
+        raise RuntimeFault(
+            f"Trio {trio.__version__} must repeat an explored schedule; two runs differed"
+        )

@@ -339,9 +339,7 @@ class Driver:
 
     def _on_withdraw(self, name: str, effect: Withdraw) -> None:
         self._waiting = [
-            (who, want)
-            for who, want in self._waiting
-            if who != name or want.token != effect.token
+            (who, want) for who, want in self._waiting if who != name or want.token != effect.token
         ]
 
     def _on_release(self, name: str, effect: Release) -> None:

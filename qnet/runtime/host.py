@@ -244,14 +244,9 @@ class Host:
             )
         )
 
-    def _app_failed(self, error: BaseException) -> BaseException:
-        """The first application failure inside a group, or the error itself."""
-        if isinstance(error, BaseExceptionGroup):
-            found = error.subgroup(AppFailed)
-            while isinstance(found, BaseExceptionGroup):
-                found = found.exceptions[0]
-            if found is not None:
-                return found
+    @staticmethod
+    def _app_failed(error: BaseException) -> QnetError:
+        """Words for what Trio raised although no application failed."""
         return RuntimeFault(f"host failed: {_words(error)}")
 
 

@@ -71,8 +71,13 @@ class _Run:
     def when(self) -> str:
         """Words for how far the run was."""
         if self.progress is None:
-            return "while running, before the first progress report" if self.ready else "while starting"
-        return f"while running, at about {seconds(self.progress.at):.6g} s simulated, {self.progress.pairs} pairs delivered"
+            return (
+                "while running, before the first progress report"
+                if self.ready
+                else "while starting"
+            )
+        at_s, pairs = seconds(self.progress.at), self.progress.pairs
+        return f"while running, at about {at_s:.6g} s simulated, {pairs} pairs delivered"
 
 
 def assign_hosts(plan: RunPlan, count: int | None) -> dict[str, tuple[NodeId, ...]]:
@@ -107,7 +112,7 @@ async def launch(plan: RunPlan, options: RunOptions) -> RunOutcome:
             state.blame(f"a process ended before it was told what to do ({error}); see the logs")
         finally:
             network.end()
-    return _outcome(plan, options, hosts, state, time.monotonic() - started)
+    return _outcome(plan, options, state, time.monotonic() - started)
 
 
 class _Processes:
@@ -135,14 +140,20 @@ class _Processes:
         ours, world_end = socket.socketpair()
         ours_zygote, zygote_end = socket.socketpair()
         pairs = {name: _socket_pair(self._options.transport) for name in self._hosts}
-        mode = "processes" if self._options.hosts is None else f"processes, {len(self._hosts)} hosts"
+        mode = (
+            "processes" if self._options.hosts is None else f"processes, {len(self._hosts)} hosts"
+        )
         if self._options.transport != "unix":
             mode += f", {self._options.transport}"
         world_ends = {name: pair[0] for name, pair in pairs.items()}
         host_ends = {name: pair[1] for name, pair in pairs.items()}
         self.world = self._spawn("world_process", "world", world_end, world_ends)
         self.zygote = self._spawn(
-            "zygote", "zygote", zygote_end, host_ends, [f"--preload={name}" for name in self._plugins()]
+            "zygote",
+            "zygote",
+            zygote_end,
+            host_ends,
+            [f"--preload={name}" for name in self._plugins()],
         )
         for sock in (world_end, zygote_end, *world_ends.values(), *host_ends.values()):
             sock.close()
@@ -169,7 +180,12 @@ class _Processes:
         extra: list[str] | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start one process with its sockets, from this thread, in its own session."""
-        arguments = [sys.executable, "-m", f"qnet.runtime.{module}", f"--control-fd={control.fileno()}"]
+        arguments = [
+            sys.executable,
+            "-m",
+            f"qnet.runtime.{module}",
+            f"--control-fd={control.fileno()}",
+        ]
         arguments += [f"--host-fd={host}={sock.fileno()}" for host, sock in sockets.items()]
         if self._core is not None:
             arguments.append(f"--core={self._core}")
@@ -371,7 +387,6 @@ async def _wind_up(network: _Processes, state: _Run) -> None:
 def _outcome(
     plan: RunPlan,
     options: RunOptions,
-    hosts: dict[str, tuple[NodeId, ...]],
     state: _Run,
     wall_s: float,
 ) -> RunOutcome:

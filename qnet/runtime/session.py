@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import trio
 
@@ -66,7 +66,9 @@ class RequestFailed(QnetError):
         self.code = err.code
         self.request = err.request
         detail = f": {err.detail}" if err.detail else ""
-        super().__init__(f"request {err.request} to {err.remote} ended with {err.code.name}{detail}")
+        super().__init__(
+            f"request {err.request} to {err.remote} ended with {err.code.name}{detail}"
+        )
 
 
 class PairExpired(QnetError):
@@ -138,7 +140,9 @@ class Pair:
             LocalProtocolError: it was released.
         """
         if self.expired:
-            raise PairExpired(f"pair {self.id} was announced but is not valid: its other half was lost")
+            raise PairExpired(
+                f"pair {self.id} was announced but is not valid: its other half was lost"
+            )
         if not self.held:
             raise LocalProtocolError(f"pair {self.id} must be held to be used; it was released")
 
@@ -162,7 +166,9 @@ class PairStream:
     An async context manager and iterator. Leaving it early cancels what is still wanted.
     """
 
-    def __init__(self, session: Session, open_: Callable[[PairStream], None], *, ends: int | None) -> None:
+    def __init__(
+        self, session: Session, open_: Callable[[PairStream], None], *, ends: int | None
+    ) -> None:
         self._session = session
         self._open = open_
         self._ends_left = ends
@@ -172,7 +178,7 @@ class PairStream:
         self.request = RequestId("")
         self.errors: list[Err] = []
 
-    async def __aenter__(self) -> PairStream:
+    async def __aenter__(self) -> Self:
         self._open(self)
         await trio.lowlevel.checkpoint_if_cancelled()
         return self

@@ -34,9 +34,7 @@ class Zygote:
         core: where the hosts run, None for anywhere.
     """
 
-    def __init__(
-        self, control: socket.socket, host_fds: dict[str, int], core: int | None
-    ) -> None:
+    def __init__(self, control: socket.socket, host_fds: dict[str, int], core: int | None) -> None:
         self._control = control
         self._host_fds = host_fds
         self._core = core

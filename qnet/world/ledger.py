@@ -49,7 +49,7 @@ class _Flow:
     failed: int = 0
     expired: int = 0
     first_request: Instant | None = None
-    last_delivery: Instant = Instant(0)
+    last_delivery: int = 0
     latencies_s: list[float] = field(default_factory=list)
     fidelities: list[float] = field(default_factory=list)
     claims: list[float] = field(default_factory=list)
@@ -209,7 +209,9 @@ def _flow_summary(source: NodeId, target: NodeId, flow: _Flow) -> dict[str, Any]
     mean = math.fsum(flow.fidelities) / count if count else None
     spread = None
     if mean is not None and count > 1:
-        spread = math.sqrt(math.fsum((f - mean) ** 2 for f in flow.fidelities) / (count - 1) / count)
+        spread = math.sqrt(
+            math.fsum((f - mean) ** 2 for f in flow.fidelities) / (count - 1) / count
+        )
     return {
         "from": source,
         "to": target,

@@ -245,7 +245,9 @@ class Optics:
 
     def _skip_ahead(self, link: _Link, attempts: Attempts) -> None:
         name = link.plan.name
-        index = geometric(keyed_uniform(self._seed, name, "success", attempts.number), link.total_prob)
+        index = geometric(
+            keyed_uniform(self._seed, name, "success", attempts.number), link.total_prob
+        )
         emitted = self._emission(link, attempts, index)
         if not self._open(attempts, emitted):
             return
@@ -304,9 +306,7 @@ class Optics:
         outcome = next(one for one in link.outcomes if one.pattern == drawn.pattern)
         self._schedule_click(link, attempts, attempts.index, attempts.emitted_at, outcome)
 
-    def _click(
-        self, link: _Link, attempts: Attempts, outcome: ClickOutcome, now: Instant
-    ) -> None:
+    def _click(self, link: _Link, attempts: Attempts, outcome: ClickOutcome, now: Instant) -> None:
         link.attempts = None
         emitted = Instant(attempts.emitted_at)
         kept = [arm for arm in attempts.arms if arm.holds_slot]
@@ -322,7 +322,9 @@ class Optics:
         elif kept:
             arm = kept[0]
             self._store.create_single(
-                (arm.node, arm.slot), _reduced(outcome.state, keep=attempts.arms.index(arm)), emitted
+                (arm.node, arm.slot),
+                _reduced(outcome.state, keep=attempts.arms.index(arm)),
+                emitted,
             )
         lost = tuple(arm.node for arm in attempts.arms if arm not in kept)
         self._created(

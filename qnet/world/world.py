@@ -39,7 +39,6 @@ from qnet.wire.control import (
     Envelope,
     ExpiryNote,
     Grant,
-    Item,
     NodeGrant,
     NodeReport,
     Post,
@@ -55,7 +54,6 @@ from qnet.world.ledger import Ledger, PairDelivered
 from qnet.world.optics import Optics, PairCreated
 from qnet.world.recorder import DeliveredPair, Recorder
 from qnet.world.store import Store
-
 
 OWN_TURNS: Final = 1000
 """Turns without anything for a host after which the world looks up from its work."""

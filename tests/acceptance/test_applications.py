@@ -84,7 +84,9 @@ def test_teleport_on_the_ion_pair_without_local_errors() -> None:
     """(2F + 1)/3: the same pairs, local operations made perfect and instant at delivery's end."""
     perfect = []
     for node in ("alice", "bob"):
-        perfect += [f"nodes.{node}.{gate}.fidelity=1.0" for gate in ("gate_1q", "gate_2q", "initialise")]
+        perfect += [
+            f"nodes.{node}.{gate}.fidelity=1.0" for gate in ("gate_1q", "gate_2q", "initialise")
+        ]
         perfect += [f"nodes.{node}.readout.error_{bit}_prob=0.0" for bit in (0, 1)]
         perfect += [f"nodes.{node}.t2_s=1e3"]
     plan = load(TOPOLOGY, app="teleport", overrides=["pairs=6000", *perfect], seed=8)

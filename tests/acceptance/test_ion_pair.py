@@ -79,7 +79,12 @@ def test_every_pair_is_announced_once_at_both_ends(recorded: tuple[dict, Path]) 
                     ok = effect["indication"]
                     book = said[step["node"]]
                     assert ok["pair"] not in book
-                    book[ok["pair"]] = (ok["request"], ok["index"], tuple(ok["label"]), ok["created_at"])
+                    book[ok["pair"]] = (
+                        ok["request"],
+                        ok["index"],
+                        tuple(ok["label"]),
+                        ok["created_at"],
+                    )
     assert said["alice"] == said["bob"]
     assert len(said["alice"]) == PAIRS
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import trio
@@ -57,7 +58,7 @@ def test_sleeping_lands_on_the_nearest_picosecond(step_s: float) -> None:
     with deterministic():
         trio.run(main, clock=jumping.clock)
     step = round(step_s * PS_PER_S)
-    assert all(abs(b - a - step) <= 1 for a, b in zip(seen, seen[1:], strict=False))
+    assert all(abs(b - a - step) <= 1 for a, b in pairwise(seen))
     assert abs(seen[-1] - 50 * step) <= 25
 
 
