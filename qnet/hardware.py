@@ -80,7 +80,7 @@ class Platform(_Sheet, frozen=True):
         return self.communication_slots + self.memory_slots
 
     def role_of(self, slot: int) -> str:
-        """ "communication" or "memory"."""
+        """Role of a slot by its index: communication slots come first."""
         return "communication" if slot < self.communication_slots else "memory"
 
     def coherence_of(self, slot: int) -> Coherence:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import statistics
 import subprocess
 import sys
 import time
@@ -13,13 +12,14 @@ from typing import Final
 BARE_IMPORTS: Final = "trio, msgpack, msgspec, structlog"
 
 
-def ping_pong_hz(out_bytes: int, back_bytes: int, *, pinned: bool, rounds: int = 4000) -> float:
+def ping_pong_hz(out_bytes: int, back_bytes: int, *, cores: int, rounds: int = 4000) -> float:
     """Blocking round trips per second over a Unix socket pair between two processes.
 
     Args:
         out_bytes: size of the message one way.
         back_bytes: size of the answer.
-        pinned: both processes on one core.
+        cores: 1 puts both processes on one core, 2 on two; left alone, the scheduler does now one, now the
+            other, and the figure jumps by a factor of four.
         rounds: how many to time.
     """
     ours, theirs = socket.socketpair()
@@ -27,18 +27,16 @@ def ping_pong_hz(out_bytes: int, back_bytes: int, *, pinned: bool, rounds: int =
     if pid == 0:
         try:
             ours.close()
-            if pinned:
-                _pin()
+            _pin(cores - 1)
             answer = b"a" * back_bytes
             while _receive(theirs, out_bytes):
                 theirs.sendall(answer)
         finally:
             os._exit(0)
     theirs.close()
-    cores = os.sched_getaffinity(0)
+    allowed = os.sched_getaffinity(0)
     try:
-        if pinned:
-            _pin()
+        _pin(0)
         message = b"m" * out_bytes
         for _ in range(rounds // 10):
             ours.sendall(message)
@@ -51,11 +49,12 @@ def ping_pong_hz(out_bytes: int, back_bytes: int, *, pinned: bool, rounds: int =
     finally:
         ours.close()
         os.waitpid(pid, 0)
-        os.sched_setaffinity(0, cores)
+        os.sched_setaffinity(0, allowed)
 
 
-def _pin() -> None:
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+def _pin(index: int) -> None:
+    allowed = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {allowed[index % len(allowed)]})
 
 
 def _receive(sock: socket.socket, size: int) -> bool:
@@ -66,15 +65,6 @@ def _receive(sock: socket.socket, size: int) -> bool:
             return False
         size -= len(data)
     return True
-
-
-def median_ping_pong_hz(
-    out_bytes: int, back_bytes: int, *, pinned: bool, repeats: int = 5
-) -> float:
-    """Median of some repeats of :func:`ping_pong_hz`."""
-    return statistics.median(
-        ping_pong_hz(out_bytes, back_bytes, pinned=pinned) for _ in range(repeats)
-    )
 
 
 _CHILD = f"import os, {BARE_IMPORTS}; os.write(1, b'.'); os.read(0, 1)"

@@ -29,8 +29,8 @@ from qnet.wire.frame import encode_frame
 
 TITLE: Final = "time steps per second"
 NOTE: Final = (
-    "one step = one grant to one host and its report. Bare: blocking ping-pong of the same bytes on the same "
-    "pinning; for embedded runs, Trio's own auto-jumping clock waking a sleeper"
+    "one step = one grant to one host and its report. Bare: blocking ping-pong of the same bytes, on one core or "
+    "on two like the run; for embedded runs, Trio's own auto-jumping clock waking a sleeper"
 )
 REPEATS: Final = 3
 INTERVAL_PS: Final = 1_000_000
@@ -150,7 +150,7 @@ def run(steps: int = 10_000) -> list[dict[str, Any]]:
             if mode == "embedded":
                 bare[mode].append(trio_wakes_hz(steps))
             else:
-                bare[mode].append(raw.ping_pong_hz(*sizes, pinned=options.pin))
+                bare[mode].append(raw.ping_pong_hz(*sizes, cores=1 if options.pin else 2))
             for work, plan in works.items():
                 rates[mode, work].append(_steps_hz(plan, steps, options))
     rows = []

@@ -12,6 +12,7 @@ from typing import Final
 from qnet.errors import QnetError, RunInterrupted
 from qnet.plan import RunPlan
 from qnet.runtime.assembly import build_world, finish, summarise
+from qnet.runtime.guard import seldom_collecting
 from qnet.runtime.host import Host
 from qnet.runtime.run import RunOptions, RunOutcome
 from qnet.runtime.watch import Watch
@@ -50,7 +51,7 @@ def run_embedded(plan: RunPlan, options: RunOptions) -> RunOutcome:
     """Run a plan in this process; see :func:`qnet.runtime.run.run`."""
     names = [node.name for node in plan.nodes]
     world = build_world(plan, dict.fromkeys(names, HOST), options.folder)
-    with _interruptible() as interrupted:
+    with _interruptible() as interrupted, seldom_collecting():
 
         def look(progress: Progress) -> None:
             if options.on_progress is not None:

@@ -1,11 +1,14 @@
-"""Guards against orphans: a process that dies with its parent, and what a dead process died of."""
+"""Settings of a process: what ends it with its parent, where it runs, and what a dead one died of."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -48,3 +51,20 @@ def pin_to(core: int | None) -> None:
     """Keep this process on one core (None, or a system that cannot: no change)."""
     if core is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
+
+
+@contextmanager
+def seldom_collecting() -> Iterator[None]:
+    """Within it the garbage collector runs a thirtieth as often, and leaves alone what exists at the start.
+
+    A run makes many small records and next to no cycles: at its default threshold the collector takes 10
+    to 20 % of an embedded run.
+    """
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

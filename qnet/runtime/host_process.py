@@ -10,7 +10,7 @@ import traceback
 from qnet import __version__
 from qnet.errors import NodeLost, QnetError
 from qnet.runtime.connection import Connection, expect
-from qnet.runtime.guard import pin_to
+from qnet.runtime.guard import pin_to, seldom_collecting
 from qnet.runtime.host import Host
 from qnet.runtime.log import configure
 from qnet.units import Instant
@@ -68,7 +68,9 @@ def serve(sock: socket.socket, name: str, core: int | None = None) -> int:
         message = expect(connection.receive(), Configure, Stop, peer=WORLD)
         if isinstance(message, Stop):
             return 0
-        Host(message.plan, message.nodes, port).run()
+        host = Host(message.plan, message.nodes, port)
+        with seldom_collecting():
+            host.run()
         connection.send(Bye(name))
     except NodeLost as lost:
         log.error("world_lost", text=str(lost))

@@ -109,7 +109,7 @@ async def launch(plan: RunPlan, options: RunOptions) -> RunOutcome:
                     await _wind_up(network, state)
                 nursery.cancel_scope.cancel()
         except (NodeLost, BrokenPipeError) as error:
-            state.blame(f"a process ended before it was told what to do ({error}); see the logs")
+            state.blame(f"{network.first_to_end() or error} while starting; see the logs")
         finally:
             network.end()
     return _outcome(plan, options, state, time.monotonic() - started)
@@ -127,6 +127,7 @@ class _Processes:
         self.world: subprocess.Popen[bytes]
         self.zygote: subprocess.Popen[bytes]
         self._started: list[subprocess.Popen[bytes]] = []
+        self._sockets: list[socket.socket] = []
         self.control: Connection
         self.control_socket: socket.socket
         self.zygote_socket: socket.socket
@@ -140,6 +141,13 @@ class _Processes:
         ours, world_end = socket.socketpair()
         ours_zygote, zygote_end = socket.socketpair()
         pairs = {name: _socket_pair(self._options.transport) for name in self._hosts}
+        self._sockets = [
+            ours,
+            world_end,
+            ours_zygote,
+            zygote_end,
+            *(s for p in pairs.values() for s in p),
+        ]
         mode = (
             "processes" if self._options.hosts is None else f"processes, {len(self._hosts)} hosts"
         )
@@ -155,7 +163,7 @@ class _Processes:
             host_ends,
             [f"--preload={name}" for name in self._plugins()],
         )
-        for sock in (world_end, zygote_end, *world_ends.values(), *host_ends.values()):
+        for sock in set(self._sockets) - {ours, ours_zygote}:
             sock.close()
         self.control_socket, self.zygote_socket = ours, ours_zygote
         self.control = Connection(ours, own=LAUNCHER, peer=WORLD)
@@ -206,8 +214,18 @@ class _Processes:
         self._started.append(process)
         return process
 
+    def first_to_end(self) -> str:
+        """Words for a process that has ended, "" if none has."""
+        for name, process in zip(("world", "zygote"), self._started, strict=False):
+            with suppress(subprocess.TimeoutExpired):
+                how = exit_words(process.wait(BLAME_S))
+                return f"the {name} (process {process.pid}) {how}"
+        return ""
+
     def end(self) -> None:
         """Make sure that nothing is left: terminate, then kill, and reap."""
+        for sock in self._sockets:
+            sock.close()
         for process in self._started:
             if process.poll() is None:
                 process.terminate()
@@ -369,6 +387,8 @@ def _send_signal(pid: int, number: signal.Signals) -> None:
 
 async def _wind_up(network: _Processes, state: _Run) -> None:
     """Ask the world to stop, if it still runs, and wait for its summary and its end."""
+    if not state.ready and state.summary is None:
+        return  # nothing has run yet that could be kept
     if state.summary is None and network.world.poll() is None:
         try:
             network.control.send(Stop(state.fault or "the run is over"))

@@ -84,6 +84,15 @@ def run(plan: RunPlan, options: RunOptions | None = None) -> RunOutcome:
             value=options.hosts,
         )
     _check_plan(plan)
+    try:
+        return _run(plan, options)
+    except BaseExceptionGroup as group:  # Ctrl-C before anybody was there to receive it
+        if group.subgroup(KeyboardInterrupt) is None:
+            raise
+        raise KeyboardInterrupt from group
+
+
+def _run(plan: RunPlan, options: RunOptions) -> RunOutcome:
     self_test()
     if options.folder is not None:
         # The standard library's JSON writes an infinite coherence time as Infinity; msgspec's as null.

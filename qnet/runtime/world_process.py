@@ -26,7 +26,7 @@ from qnet.ids import NodeId
 from qnet.plan import RunPlan
 from qnet.runtime.assembly import build_world, finish, summarise
 from qnet.runtime.connection import Connection, expect
-from qnet.runtime.guard import die_with_parent, pin_to
+from qnet.runtime.guard import die_with_parent, pin_to, seldom_collecting
 from qnet.runtime.log import configure
 from qnet.runtime.watch import INTERVAL_S, STRIDE, Watch
 from qnet.units import seconds
@@ -337,7 +337,8 @@ def main() -> None:
         log.info("world_ready", hosts=len(hosts), nodes=len(host_of))
         return world
 
-    world, summary = server.serve(build)
+    with seldom_collecting():
+        world, summary = server.serve(build)
     data = finish(world, summary, folder)
     log.info("world_finished", status=summary["status"], fault=summary.get("fault", ""))
     try:

@@ -59,7 +59,7 @@ class Catalogue:
         return self._types[kind]
 
     def layer_of(self, kind: str) -> str:
-        """ "physical", "link" or "app".
+        """Which machines get messages of ``kind``: "physical", "link" or "app".
 
         Raises:
             WireError: nobody in this run knows the kind.

@@ -99,11 +99,14 @@ class Authority:
 
     def next_instant(self) -> Instant | None:
         """The earliest instant at which anything happens, or None."""
-        self._drop_cancelled()
-        times = [deadline for deadline in self._deadlines.values() if deadline is not None]
-        if self._heap:
-            times.append(Instant(self._heap[0][0]))
-        return min(times) if times else None
+        heap = self._heap
+        while heap and heap[0][-1].cancelled:
+            heapq.heappop(heap)
+        earliest = Instant(heap[0][0]) if heap else None
+        for deadline in self._deadlines.values():
+            if deadline is not None and (earliest is None or deadline < earliest):
+                earliest = deadline
+        return earliest
 
     def next_turn(self) -> Turn | None:
         """Advance to the next round; None if nothing will ever happen again.
@@ -141,17 +144,15 @@ class Authority:
             if due.node is not None and due.item is not None:
                 items.setdefault(due.node, []).append(due.item)
         hosts = {self._host_of[node] for node in items}
-        hosts.update(host for host, deadline in self._deadlines.items() if deadline == at)
+        for host, deadline in self._deadlines.items():
+            if deadline == at:
+                hosts.add(host)
         return Turn(at, self.round, tuple(sorted(hosts)), items, tuple(actions))
 
     def first_turn(self) -> Turn:
         """Round 0 of instant 0, which every host gets."""
         self.round = 0
         return Turn(self.now, 0, self.hosts, {})
-
-    def _drop_cancelled(self) -> None:
-        while self._heap and self._heap[0][-1].cancelled:
-            heapq.heappop(self._heap)
 
     def _busy_at(self, at: Instant) -> Iterable[str]:
         waiting = {str(due.node) for when, *_, due in self._heap if when == at and due.node}

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+from contextlib import suppress
 
 import pytest
+from _pytest.mark import ParameterSet
 from fleet import LIMIT_S, Ended, Fleet
 
 pytestmark = pytest.mark.processes
@@ -13,11 +16,23 @@ pytestmark = pytest.mark.processes
 BREAK = ("--app", "break")
 
 
-def check(ended: Ended, status: str, exit_status: int, *words: str, pairs: int = 3) -> None:
+def slow(*values: object) -> ParameterSet:
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+def check(
+    ended: Ended,
+    status: str,
+    exit_status: int,
+    *words: str,
+    pairs: int = 3,
+    limit_s: float = LIMIT_S,
+    noisy: bool = False,
+) -> None:
     """Nothing left, right status everywhere, words in the fault, whole lines on disk."""
     print(f"ended within {ended.wall_s:.2f} s: {ended.summary.get('fault', '')[:200]}")
     assert ended.left == []
-    assert ended.wall_s < LIMIT_S
+    assert ended.wall_s < limit_s
     assert ended.exit_status == exit_status, ended.stderr
     assert ended.summary["status"] == status
     fault = ended.summary["fault"]
@@ -31,10 +46,10 @@ def check(ended: Ended, status: str, exit_status: int, *words: str, pairs: int =
         if (line.get("event") or {}).get("type") == "PairDelivered"
     ]
     assert len(announced) == len(ended.pairs)
-    assert "Traceback" not in ended.stderr or "shields itself" in ended.stderr
+    assert noisy or "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("which", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("which", [0, slow(1), slow(2)])
 def test_proc_killed_host_is_named(fleet: Fleet, which: int) -> None:
     running = fleet.start()
     running.wait_for_pairs()
@@ -101,7 +116,7 @@ def test_proc_stopped_process_is_named(fleet: Fleet, who: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+    "number", [signal.SIGINT, slow(signal.SIGTERM)]
 )
 def test_proc_interrupt_keeps_partial_results(fleet: Fleet, number: signal.Signals) -> None:
     running = fleet.start()
@@ -128,13 +143,11 @@ def test_proc_interrupt_of_an_embedded_run(fleet: Fleet, number: signal.Signals)
 @pytest.mark.parametrize("delay_s", [0.05, 0.3, 0.6, 0.9, 1.2])
 def test_proc_interrupt_while_starting(fleet: Fleet, delay_s: float) -> None:
     running = fleet.start()
-    try:
+    with suppress(subprocess.TimeoutExpired):  # it shall still be starting
         running.process.wait(delay_s)
-    except Exception:  # noqa: BLE001, S110 - it shall still be starting
-        pass
     os.killpg(running.launcher(), signal.SIGINT)
-    running.process.communicate(timeout=LIMIT_S)
-    assert running.process.returncode in (130, -signal.SIGINT)
+    stdout, stderr = running.process.communicate(timeout=LIMIT_S)
+    assert running.process.returncode in (130, -signal.SIGINT), (stdout, stderr)
     assert running.members() == {}
 
 
@@ -160,18 +173,18 @@ def test_proc_killed_while_starting(fleet: Fleet, who: str) -> None:
     ("how", "words"),
     [
         ("raise", ("alice: application break (first) failed", "ValueError: broken on purpose")),
-        pytest.param("group", ("alice: application break (first)", "KeyError"), marks=pytest.mark.slow),
-        pytest.param("system-exit", ("alice: application break", "SystemExit: 7"), marks=pytest.mark.slow),
-        pytest.param("os-exit", ("host alice", "ended with exit status 7"), marks=pytest.mark.slow),
-        pytest.param("spin", ("must let simulated time pass", "alice"), marks=pytest.mark.slow),
-        pytest.param("shielded-spin", ("must let simulated time pass", "alice"), marks=pytest.mark.slow),
-        pytest.param("shorter-than-time", ("must let simulated time pass", "alice"), marks=pytest.mark.slow),
-        pytest.param("deadlock", ("something must be due", "alice, bob"), marks=pytest.mark.slow),
-        pytest.param("too-long", ("must stay below 9223372 s",), marks=pytest.mark.slow),
-        pytest.param("unwritable", ("alice", "plain data that msgpack and JSON can keep"), marks=pytest.mark.slow),
+        slow("group", ("alice: application break (first)", "KeyError")),
+        slow("system-exit", ("alice: application break", "SystemExit: 7")),
+        slow("os-exit", ("host alice", "ended with exit status 7")),
+        slow("spin", ("must let simulated time pass", "alice")),
+        slow("shielded-spin", ("must let simulated time pass", "alice")),
+        slow("shorter-than-time", ("must let simulated time pass", "alice")),
+        slow("deadlock", ("something must be due", "alice, bob")),
+        slow("too-long", ("must stay below 9223372 s",)),
+        slow("unwritable", ("alice", "plain data that msgpack and JSON can keep")),
     ],
 )
-@pytest.mark.parametrize("mode", ["processes", pytest.param("embedded", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mode", ["processes", slow("embedded")])
 def test_proc_application_that_breaks(
     fleet: Fleet, how: str, words: tuple[str, ...], mode: str
 ) -> None:
@@ -179,15 +192,18 @@ def test_proc_application_that_breaks(
         return  # it is the launcher that ends
     extra = ("--embedded",) if mode == "embedded" else ()
     running = fleet.start(*BREAK, "--set", f"how={how}", *extra)
-    running.wait_for_pairs()
-    check(running.end(), "failed", 1, *words)
+    running.wait_for_pairs(2)  # she breaks before bob has announced the third
+    # A task that cannot be cancelled is left behind; the interpreter complains about it at its end.
+    check(running.end(), "failed", 1, *words, pairs=2, noisy=how == "shielded-spin")
 
 
 @pytest.mark.slow
 def test_proc_application_that_never_yields(fleet: Fleet) -> None:
-    running = fleet.start(*BREAK, "--set", "how=loop", "--liveness", "1")
-    running.wait_for_pairs()
-    check(running.end(), "failed", 1, "nothing has moved", "waiting for alice")
+    running = fleet.start(*BREAK, "--set", "how=loop", "--liveness", "3")
+    running.wait_for_pairs(2)
+    limit_s = 3 + LIMIT_S
+    words = ("nothing has moved", "waiting for alice")
+    check(running.end(limit_s), "failed", 1, *words, pairs=2, limit_s=limit_s)
     log = (running.folder / "logs" / "alice.log").read_text()
     assert "break_apps.py" in log  # its stack
 

@@ -117,6 +117,7 @@ class EgpEnd:
         self._returning: dict[OpId, SlotId] = {}
         self._expected = 1
         self._operations = 0
+        self._due: Instant | None = None
 
     @property
     def state(self) -> gen.EgpState:
@@ -131,22 +132,8 @@ class EgpEnd:
         )
 
     def next_deadline(self) -> Instant | None:
-        """Earliest of delivery, start, comparison, deadlines of requests, repeated messages."""
-        due = [self._endings.next_deadline()]
-        match self._generation:
-            case gen.Waiting(start=start):
-                due.append(start)
-            case gen.Attempting(ask_at=ask_at):
-                due.append(ask_at)
-            case gen.Delivering(pair):
-                due.append(pair.deliver_at)
-            case _:
-                pass
-        for entry in self._queue:
-            due.append(entry.terms.deadline)
-            if isinstance(entry, Proposed):
-                due.append(entry.resend_at)
-        return min((instant for instant in due if instant is not None), default=None)
+        """The earliest deadline; changes in :meth:`handle` only."""
+        return self._due
 
     def handle(self, event: Input, now: Instant) -> Sequence[Effect]:
         """React to one event."""
@@ -166,6 +153,7 @@ class EgpEnd:
             case _:
                 raise LocalProtocolError(self._impossible(event, now))
         effects += self._advance(now)
+        self._due = self._earliest()
         self._check(event, now)
         return effects
 
@@ -471,11 +459,29 @@ class EgpEnd:
 
     # ------------------------------------------------------------ checks
 
+    def _earliest(self) -> Instant | None:
+        """Earliest of delivery, start, comparison, deadlines of requests, repeated messages."""
+        due = [self._endings.next_deadline()]
+        match self._generation:
+            case gen.Waiting(start=start):
+                due.append(start)
+            case gen.Attempting(ask_at=ask_at):
+                due.append(ask_at)
+            case gen.Delivering(pair):
+                due.append(pair.deliver_at)
+            case _:
+                pass
+        for entry in self._queue:
+            due.append(entry.terms.deadline)
+            if isinstance(entry, Proposed):
+                due.append(entry.resend_at)
+        return min((instant for instant in due if instant is not None), default=None)
+
     def _check(self, event: Input, now: Instant) -> None:
         head, serving = self._queue.head(), gen.request_of(self._generation)
         assert serving is None or (head is not None and head.terms.request == serving)
         assert all(self._queue.ended(entry.terms.request) is None for entry in self._queue)
-        due = self.next_deadline()
+        due = self._due
         assert due is None or due >= now
         assert due != now or not isinstance(event, DeadlineReached)
 
