@@ -216,7 +216,10 @@ def error_tables() -> str:
         ),
         classes=table(
             ("class", "is a", "whose doing"),
-            ((f"`{one.__name__}`", f"`{one.__base__.__name__}`", line_of(one)) for one in classes),
+            (
+                (f"`{one.__name__}`", f"`{one.__bases__[0].__name__}`", line_of(one))
+                for one in classes
+            ),
         ),
     )
 

@@ -321,13 +321,27 @@ def test_repo_node_processes_stay_small() -> None:
     )
 
 
-@pytest.mark.parametrize("rule", [test_repo_modules_have_heads, test_repo_names_carry_units])
+BAD = {
+    test_repo_modules_have_heads: "x = 1\n",
+    test_repo_public_things_have_docstrings: "def f() -> None:\n    pass\n",
+    test_repo_functions_are_short: "def f() -> None:\n" + "    pass\n" * FUNCTION_LINES,
+    test_repo_files_are_short: "x = 1\n" * (FILE_LINES + 1),
+    test_repo_waiting_stays_in_its_place: "async def f() -> None:\n    pass\n",
+    test_repo_machines_do_no_io: "def f() -> None:\n    import time\n",
+    test_repo_one_module_imports_qutip: "from qutip import Qobj\n",
+    test_repo_nothing_is_left_to_do: "x = 1  # TO" + "DO\n",
+    test_repo_names_carry_units: "def reach(length: float) -> float:\n    return length\n",
+}
+
+
+@pytest.mark.parametrize("rule", BAD, ids=lambda rule: rule.__name__)
 def test_repo_rules_can_fail(
     rule: Callable[[], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A rule that cannot fail is no rule: a bad file is found, and the fix is printed."""
-    bad = tmp_path / "bad.py"
-    bad.write_text("def reach(length: float) -> float:\n    return length\n")
+    """A rule that cannot fail is no rule: the bad file is found, and the fix is printed."""
+    bad = tmp_path / "qnet/physics/bad.py"
+    bad.parent.mkdir(parents=True)
+    bad.write_text(BAD[rule])
     monkeypatch.setitem(rule.__globals__, "ROOT", tmp_path)
     monkeypatch.setitem(rule.__globals__, "sources", lambda: [bad])
     with pytest.raises(pytest.fail.Exception, match="fix: "):

@@ -96,6 +96,15 @@ def test_generated_tables_are_fresh() -> None:
     assert done.returncode == 0, f"{done.stdout}{done.stderr}\nfix: make docs, and read the diff"
 
 
+@pytest.mark.processes
+def test_the_figures_of_a_step_can_be_measured() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs/step_cost.py")], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "| machine alone |" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("shown", "got", "alike"),
     [

@@ -11,8 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fleet import Fleet  # noqa: E402
-from installed import install  # noqa: E402
+from fleet import Fleet
+from installed import install
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from _pytest.mark import ParameterSet
 
 from qnet.plan import RunPlan
 from qnet.runtime.run import RunOptions, RunOutcome, run
@@ -28,6 +29,10 @@ EVERYWHERE = {
     "unpinned": RunOptions(pin=False),
 }
 SCHEDULES = range(1, 6)
+
+
+def slow(value: str) -> ParameterSet:
+    return pytest.param(value, marks=pytest.mark.slow)
 
 
 def helper(name: str) -> ModuleType:
@@ -79,8 +84,8 @@ def test_embedded_runs_repeat(file: Path, app: str) -> None:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("app", ["racing", pytest.param("deliver", marks=pytest.mark.slow), pytest.param("teleport", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("where", ["processes", *(pytest.param(name, marks=pytest.mark.slow) for name in list(EVERYWHERE)[1:])])
+@pytest.mark.parametrize("app", ["racing", slow("deliver"), slow("teleport")])
+@pytest.mark.parametrize("where", ["processes", *map(slow, list(EVERYWHERE)[1:])])
 def test_every_mode_gives_the_embedded_trace(file: Path, app: str, where: str) -> None:
     plan = plan_of(file, app)
     assert trace(plan, EVERYWHERE[where]) == trace(plan)

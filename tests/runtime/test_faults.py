@@ -67,8 +67,14 @@ def test_nothing_is_held_after_a_run(file: Path, app: str) -> None:
 
 
 def test_nothing_is_held_after_a_request_that_ran_out_of_time(file: Path) -> None:
-    world, host = run_here(load(file, ["pairs=1000", "within_s=2e-3"]))
-    assert 0 < world.ledger.pairs < 1000
+    rate_hz = load(file).links[0].estimate.rate_hz
+    for seed in range(1, 20):
+        plan = load(file, ["pairs=100", f"within_s={102 / rate_hz}"], seed=seed)
+        world, host = run_here(plan)
+        if 0 < world.ledger.pairs < 100:
+            break
+    else:
+        pytest.fail("one of these requests should have run out of time")
     for node in host.nodes.values():
         assert node.driver.holders() == {}
     assert world.store.occupied() == world.store.reserved() == []
@@ -97,10 +103,7 @@ def growth_per_pair(file: Path, pairs: int) -> tuple[float, World]:
 
 @pytest.mark.slow
 def test_memory_of_ten_thousand_pairs_is_that_of_the_ledger(file: Path) -> None:
-    """The ledger keeps latency, fidelity and claim of each pair: three floats in three lists.
-
-    Results of programs are remembered, 4096 per node; this application runs none of its own.
-    """
+    """Of each pair the ledger keeps latency, fidelity and claim, the application the claim."""
     per_pair, world = growth_per_pair(file, 10_000)
     print(f"{per_pair:.0f} bytes per pair")
     assert world.ledger.pairs == 10_000

@@ -32,6 +32,8 @@ from qnet.wire.frame import encode_body
 from qnet.world.ledger import AgreementBroken
 from qnet.world.world import OWN_TURNS, World
 
+from .optics_bench import PSI_PLUS
+
 ALICE, BOB, MIDDLE = NodeId("alice"), NodeId("bob"), NodeId("middle")
 HOSTS = {ALICE: "h-alice", BOB: "h-bob", MIDDLE: "h-middle"}
 TOPOLOGY = """
@@ -155,9 +157,10 @@ def test_message_is_due_one_light_time_later_and_not_before(world: World) -> Non
 def test_simultaneous_messages_come_in_order_of_their_source(world: World) -> None:
     middle_to_bob = world.plan.delays["middle>bob"]
     alice_to_bob = world.plan.delays["alice>bob"]
-    complete(world, says(post(BOB, 0), deadline=alice_to_bob - middle_to_bob), middle=Report(Instant(0), Instant(alice_to_bob - middle_to_bob), []))
+    later = Instant(alice_to_bob - middle_to_bob)
+    complete(world, says(post(BOB, 0)), middle=Report(Instant(0), later, []))
     world.next()
-    complete(world, says(at=world.authority.now), middle=says(post(BOB, 0), node=MIDDLE, at=world.authority.now))
+    complete(world, middle=says(post(BOB, 0), node=MIDDLE, at=later))
     grants = world.next()
     assert grants is not None
     assert [item.source for item in grants["h-bob"].nodes[0].items] == [ALICE, MIDDLE]  # type: ignore[union-attr]
@@ -206,9 +209,11 @@ def test_pair_announced_twice_by_one_end_stops_the_run(world: World) -> None:
 
 
 def test_truth_of_a_half_in_the_middle_of_a_gate_is_unknown(world: World) -> None:
-    program = Program((Initialise(SlotId(0)), Gate("H", (SlotId(0),))))
-    complete(world, says(RunProgram(OpId("x"), program)))
-    assert world._true_fidelity((ALICE, SlotId(0)), (ALICE, SlotId(0)), (0, 0)) is None
+    ends = ((ALICE, SlotId(0)), (BOB, SlotId(0)))
+    world.store.create_pair(*ends, PSI_PLUS, Instant(0))
+    assert world._true_fidelity(*ends, (1, 0)) == pytest.approx(1.0)
+    complete(world, says(RunProgram(OpId("x"), Program((Gate("H", (SlotId(0),)),)))))
+    assert world._true_fidelity(*ends, (1, 0)) is None
 
 
 def test_note_about_a_slot_that_is_none_is_refused(world: World) -> None:

@@ -8,6 +8,7 @@ from qnet.errors import SlotBusy, UnknownSlot
 from qnet.ids import LinkId, NodeId, OpId, SlotId
 from qnet.units import Instant
 from qnet.world.optics import AttemptRunning, UnknownLink
+
 from .optics_bench import (
     ALICE,
     BOB,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,14 @@ TOPOLOGIES = Path(__file__).parents[2] / "deploy" / "topologies"
 OPTICS = LinkOptics(0.6, 0.5, visibility=0.9, dark_prob=0.02, phase_rms_rad=0.2, spin_photon_a=0.97)
 
 
-def attempts_and_fidelities(bench: Bench, pairs: int, label: Callable[[tuple[int, ...]], tuple[int, int]]) -> tuple[list[int], list[float], Counter[tuple[int, ...]]]:
+Pattern = tuple[int, ...]
+
+
+def attempts_and_fidelities(
+    bench: Bench, pairs: int, label: Callable[[Pattern], tuple[int, int]]
+) -> tuple[list[int], list[float], Counter[Pattern]]:
     """Make pairs one after another; index of the success, fidelity and pattern of each."""
-    indices, fidelities, patterns = [], [], Counter[tuple[int, ...]]()
+    indices, fidelities, patterns = [], [], Counter[Pattern]()
     for _ in range(pairs):
         bench.arm(ALICE)
         bench.arm(BOB)
@@ -48,7 +54,7 @@ def chi_squared(observed: list[int], expected: list[float]) -> float:
 
 
 def bins_of_geometric(prob: float, total: int, least: float = 20.0) -> list[tuple[int, float]]:
-    """(last index, expected count) of bins with at least ``least`` expected; the last one is open."""
+    """(last index, expected count) of bins of at least ``least``; the last one is open."""
     bins, left, start, index = [], 1.0, 1.0, 0
     while True:
         index += 1
@@ -155,7 +161,7 @@ def test_whole_runs_agree_in_rate_and_fidelity(tmp_path: Path) -> None:
     figures = []
     for _, rows in exact_and_skipped(tmp_path, 500):
         times = [int(row[9]) * 1e-12 for row in rows]
-        waits = [b - a for a, b in zip(times, times[1:], strict=False)]
+        waits = [b - a for a, b in pairwise(times)]
         figures.append((waits, [float(row[12]) for row in rows]))
     for one, two in zip(*figures, strict=True):
         means, errors = [], []

@@ -463,14 +463,10 @@ class EgpEnd:
         """Earliest of delivery, start, comparison, deadlines of requests, repeated messages."""
         due = [self._endings.next_deadline()]
         match self._generation:
-            case gen.Waiting(start=start):
-                due.append(start)
-            case gen.Attempting(ask_at=ask_at):
-                due.append(ask_at)
+            case gen.Waiting(start=at) | gen.Attempting(ask_at=at):
+                due.append(at)
             case gen.Delivering(pair):
                 due.append(pair.deliver_at)
-            case _:
-                pass
         for entry in self._queue:
             due.append(entry.terms.deadline)
             if isinstance(entry, Proposed):
@@ -481,9 +477,8 @@ class EgpEnd:
         head, serving = self._queue.head(), gen.request_of(self._generation)
         assert serving is None or (head is not None and head.terms.request == serving)
         assert all(self._queue.ended(entry.terms.request) is None for entry in self._queue)
-        due = self._due
-        assert due is None or due >= now
-        assert due != now or not isinstance(event, DeadlineReached)
+        assert self._due is None or self._due >= now
+        assert self._due != now or not isinstance(event, DeadlineReached)
 
     def _impossible(self, event: object, now: Instant) -> str:
         what = f"{event.kind} from {event.source}" if isinstance(event, Received) else repr(event)
