@@ -28,8 +28,6 @@ FIELDS: Final = (
     ("effects", "what the machine returned, in order; absent in lines of the world"),
     ("state", "the machine's state afterwards; absent in lines of the world"),
 )
-UNTYPED: Final = {"optics": "PairCreated"}
-"""Lines without a type: the only thing that optics write."""
 
 
 def line_of(thing: object) -> str:
@@ -73,7 +71,7 @@ def step(line: dict[str, Any]) -> tuple[str, str, str]:
     """One trace line without its numbers."""
     event = line["event"]
     machine = line["machine"].partition(":")[0]
-    words = "" if event is None else event.get("type") or UNTYPED[machine]
+    words = "" if event is None else event["type"]
     for key in ("request", "indication"):
         if event is not None and isinstance(event.get(key), dict):
             words += f" {event[key]['type']}"
@@ -94,8 +92,7 @@ PAGE: Final = """\
 `network`, `seed`, `app`, `plan_sha256`. Every other line is one step.
 
 {fields}
-Records carry their type in `type`; a message is told by the `kind` of its `Received`, and optics
-write `PairCreated` only.
+Records carry their type in `type`, messages their `kind`.
 
 ## Inputs of machines
 

@@ -30,6 +30,8 @@ from qutip.core import data as qutip_data
 from qnet.world.engine import ComplexMatrix
 from qnet.world.engine_qutip import QutipEngine
 
+TITLE: Final = "one operation on a density matrix"
+NOTE: Final = "microseconds; best raw: the fastest of four ways of doing it by hand, measured in turns with ours"
 OPERATIONS: Final = ("cnot", "depolarise", "measure", "merge")
 TECHNIQUES: Final = ("qobj", "qobj_cached", "data_cached", "numpy")
 DEPOLARISING: Final = 0.01

@@ -133,7 +133,7 @@ def _steps_hz(plan: RunPlan, steps: int, options: RunOptions) -> float:
     return 2 * steps / float(outcome.summary["wall_s"])
 
 
-def run(steps: int = 10_000) -> list[dict[str, Any]]:
+def run(steps: int = 5_000) -> list[dict[str, Any]]:
     """The rows; medians of interleaved repeats."""
     modes = {
         "embedded": RunOptions("embedded"),

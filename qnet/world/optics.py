@@ -31,6 +31,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+import msgspec
+
 from qnet.errors import BackendError
 from qnet.ids import LinkId, NodeId, OpId, SlotId
 from qnet.plan import LinkPlan
@@ -82,8 +84,7 @@ class Attempts:
     emitted_at: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PairCreated:
+class PairCreated(msgspec.Struct, frozen=True, tag=True, tag_field="type"):
     """For the truth trace: a click made a state.
 
     ``lost`` names the ends whose half was given up before the click.

@@ -161,6 +161,7 @@ def test_proc_world_names_what_was_wrong(
     command += [f"--host-fd={name}={pair[1].fileno()}" for name, pair in pairs.items()]
     sockets = [world_control, *(pair[1] for pair in pairs.values())]
     with started(command, *sockets) as process:
+        control.settimeout(WAIT_S)
         launcher = Connection(control, own=LAUNCHER, peer=WORLD)
         launcher.trust()
         hosts = {f"host-{node.name}": (NodeId(node.name),) for node in plan.nodes}
@@ -170,10 +171,11 @@ def test_proc_world_names_what_was_wrong(
         }
         mallory = pairs["host-alice"][0]
         if early:
-            mallory.sendall(data)
+            for name in ("host-bob", "host-middle"):
+                connections[name].send(Hello(name, 1, __version__))
         else:
             _play_along(connections, launcher)
-            mallory.sendall(data)
+        mallory.sendall(data)
         if what == "half a frame":
             mallory.close()
         fault = _fault(launcher)
