@@ -20,7 +20,7 @@ test: lint fast  ## everything that CI runs
 	$(BIN)/python -m pytest -q -m slow
 
 fast: $(STAMP)  ## the part that is quick enough for every commit
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" -n auto --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

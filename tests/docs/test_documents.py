@@ -52,6 +52,7 @@ EXECUTED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 @pytest.mark.parametrize("document", EXECUTED, ids=name_of)
 def test_blocks_run_and_show_their_output(document: Path, tmp_path: Path) -> None:
@@ -96,6 +97,7 @@ def test_generated_tables_are_fresh() -> None:
     assert done.returncode == 0, f"{done.stdout}{done.stderr}\nfix: make docs, and read the diff"
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 def test_the_figures_of_a_step_can_be_measured() -> None:
     done = subprocess.run(

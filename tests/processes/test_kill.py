@@ -172,7 +172,7 @@ def test_proc_killed_while_starting(fleet: Fleet, who: str) -> None:
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ("raise", ("alice: application break (first) failed", "ValueError: broken on purpose")),
+        slow("raise", ("alice: application break (first) failed", "ValueError: broken on purpose")),
         slow("group", ("alice: application break (first)", "KeyError")),
         slow("system-exit", ("alice: application break", "SystemExit: 7")),
         slow("os-exit", ("host alice", "ended with exit status 7")),

@@ -62,14 +62,14 @@ def test_follow_refuses_an_unknown_pair(recorded):
 def test_follow_sees_the_whole_life_of_a_pair_and_of_no_other(recorded):
     story = follow(recorded, "alice-bob#2")
     kinds = [
-        (line.node, line.event.get("kind") or line.event.get("type") or "click")
+        (line.node, line.event.get("kind") or line.event["type"])
         if line.event
         else (line.node, line.effects[0]["type"])
         for line in story.lines
     ]
     for expected in [
         ("middle", "physical.midpoint/photons_announced@1"),
-        ("world", "click"),
+        ("world", "PairCreated"),
         ("alice", "physical.midpoint/herald_reported@1"),
         ("bob", "physical.midpoint/herald_reported@1"),
         ("world", "PairDelivered"),
