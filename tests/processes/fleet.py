@@ -145,7 +145,11 @@ class Fleet:
         file.write_text(topology)
         folder = self._folder / f"run{number}"
         mark = f"{os.getpid()}-{id(self)}-{number}"
-        command = [sys.executable, "-c", "import sys; from qnet.cli.main import main; sys.exit(main())"]
+        command = [
+            sys.executable,
+            "-c",
+            "import sys; from qnet.cli.main import main; sys.exit(main())",
+        ]
         command += ["run", str(file), "--out", str(folder), "--json", "--no-plots", *arguments]
         process = subprocess.Popen(
             command,

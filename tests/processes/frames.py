@@ -44,13 +44,17 @@ REPORT, GRANT = "control.host/report@1", "control.world/grant@1"
 NOW = Instant(0)
 
 
-def report(outputs: list[Output], *, node: NodeId = ALICE, at: int = 0, trace: bytes = b"{}\n") -> bytes:
+def report(
+    outputs: list[Output], *, node: NodeId = ALICE, at: int = 0, trace: bytes = b"{}\n"
+) -> bytes:
     body = Report(Instant(at), Instant(5), [NodeReport(node, outputs, trace)])
     return encode_frame(REPORT, "host-alice", WORLD, 0, at, body)
 
 
 def grant(items: list[Any], *, node: NodeId = ALICE, at: int = 7) -> bytes:
-    return encode_frame(GRANT, WORLD, "alice", 0, at, Grant(Instant(at), 0, [NodeGrant(node, items)]))
+    return encode_frame(
+        GRANT, WORLD, "alice", 0, at, Grant(Instant(at), 0, [NodeGrant(node, items)])
+    )
 
 
 class SeedFrames:
@@ -97,7 +101,9 @@ class SeedFrames:
         """Grants to alice: every kind of message that a real run brought her, each as the first."""
         found: dict[tuple[str, str], Envelope] = {}
         for envelope in envelopes(plan, ALICE):
-            found.setdefault((envelope.kind, envelope.source), msgspec.structs.replace(envelope, seq=0))
+            found.setdefault(
+                (envelope.kind, envelope.source), msgspec.structs.replace(envelope, seq=0)
+            )
         good = [grant([]), *(grant([envelope]) for envelope in found.values())]
         return [*good, encode_frame("control.world/stop@1", WORLD, "alice", 0, 0, Stop("over"))]
 

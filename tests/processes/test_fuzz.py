@@ -53,7 +53,9 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
-def over_a_socket(data: bytes, *, own: str, peer: str, take: Callable[[Connection], Outcome]) -> Outcome:
+def over_a_socket(
+    data: bytes, *, own: str, peer: str, take: Callable[[Connection], Outcome]
+) -> Outcome:
     """Send ``data`` to a new, trusted connection and close; how ``take`` ended."""
     ours, theirs = socket.socketpair()
     try:
@@ -117,7 +119,9 @@ def test_world_refuses_mutated_frames(plan: RunPlan, cases: int) -> None:
     for frame in good:
         found = over_a_socket(frame, own=WORLD, peer="host-alice", take=side.take)
         assert found in ("accepted", "ClockStalled"), found
-    check_flat(cases, lambda data: over_a_socket(data, own=WORLD, peer="host-alice", take=side.take), good)
+    check_flat(
+        cases, lambda data: over_a_socket(data, own=WORLD, peer="host-alice", take=side.take), good
+    )
     assert side.taken > cases // 20
 
 
@@ -152,7 +156,9 @@ def test_host_refuses_mutated_frames(plan: RunPlan, cases: int) -> None:
     for frame in good:
         found = over_a_socket(frame, own="alice", peer=WORLD, take=side.take)
         assert found in ("NodeLost", "MachineFault", "stopped"), found
-    check_flat(cases, lambda data: over_a_socket(data, own="alice", peer=WORLD, take=side.take), good)
+    check_flat(
+        cases, lambda data: over_a_socket(data, own="alice", peer=WORLD, take=side.take), good
+    )
     assert side.taken > cases // 20
 
 
@@ -231,5 +237,3 @@ def test_report_about_anothers_node_is_refused(plan: RunPlan) -> None:
     for changes, reason in SeedFrames.impostors():
         found = over_a_socket(changes, own=WORLD, peer="host-alice", take=side.take)
         assert found == f"WireError {reason}", (found, reason)
-
-

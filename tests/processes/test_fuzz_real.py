@@ -97,7 +97,9 @@ def bad_grants() -> list[tuple[str, bytes, str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("what", "data", "words"), bad_grants(), ids=[one[0] for one in bad_grants()])
+@pytest.mark.parametrize(
+    ("what", "data", "words"), bad_grants(), ids=[one[0] for one in bad_grants()]
+)
 def test_proc_host_names_what_was_wrong(plan: RunPlan, what: str, data: bytes, words: str) -> None:
     ours, theirs = socket.socketpair()
     with started(["-c", HOST, str(theirs.fileno())], theirs) as process, ours:
@@ -150,11 +152,19 @@ def bad_reports() -> list[tuple[str, bytes, str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("what", "data", "words"), bad_reports(), ids=[one[0] for one in bad_reports()])
+@pytest.mark.parametrize(
+    ("what", "data", "words"), bad_reports(), ids=[one[0] for one in bad_reports()]
+)
 def test_proc_world_names_what_was_wrong(
     plan: RunPlan, tmp_path: Path, what: str, data: bytes, words: str
 ) -> None:
-    early = what in ("no hello", "wrong version", "another's name", "oversize hello", "speaks out of turn")
+    early = what in (
+        "no hello",
+        "wrong version",
+        "another's name",
+        "oversize hello",
+        "speaks out of turn",
+    )
     control, world_control = socket.socketpair()
     pairs = {f"host-{node.name}": socket.socketpair() for node in plan.nodes}
     command = ["-m", "qnet.runtime.world_process", f"--control-fd={world_control.fileno()}"]

@@ -41,9 +41,7 @@ def check(
     assert "simulated" in fault or "before the first progress report" in fault
     assert len(ended.pairs) >= pairs
     announced = [
-        line
-        for line in ended.trace
-        if (line.get("event") or {}).get("type") == "PairDelivered"
+        line for line in ended.trace if (line.get("event") or {}).get("type") == "PairDelivered"
     ]
     assert len(announced) == len(ended.pairs)
     assert noisy or "Traceback" not in ended.stderr
@@ -115,9 +113,7 @@ def test_proc_stopped_process_is_named(fleet: Fleet, who: str) -> None:
     check(running.end(), "failed", 1, f"{words} (process {pid}) is stopped (SIGSTOP)")
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, slow(signal.SIGTERM)]
-)
+@pytest.mark.parametrize("number", [signal.SIGINT, slow(signal.SIGTERM)])
 def test_proc_interrupt_keeps_partial_results(fleet: Fleet, number: signal.Signals) -> None:
     running = fleet.start()
     running.wait_for_pairs()

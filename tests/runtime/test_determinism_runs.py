@@ -98,7 +98,9 @@ def test_busy_machine_changes_nothing(file: Path, app: str) -> None:
     plan = plan_of(file, app)
     quiet = trace(plan)
     with busy(4):
-        assert [trace(plan, options) for options in EVERYWHERE.values()] == [quiet] * len(EVERYWHERE)
+        assert [trace(plan, options) for options in EVERYWHERE.values()] == [quiet] * len(
+            EVERYWHERE
+        )
 
 
 @pytest.mark.parametrize("app", ["deliver", "racing"])

@@ -59,7 +59,9 @@ def run_here(plan: RunPlan) -> tuple[World, Host]:
 @pytest.mark.parametrize("app", ["deliver", "teleport", "chsh"])
 def test_nothing_is_held_after_a_run(file: Path, app: str) -> None:
     world, host = run_here(load(file, ["pairs=30"], app=app))
-    held = {(str(node.name), slot) for node in host.nodes.values() for slot in node.driver.holders()}
+    held = {
+        (str(node.name), slot) for node in host.nodes.values() for slot in node.driver.holders()
+    }
     assert set(world.store.occupied()) | set(world.store.reserved()) <= held
     assert held == set()
     assert world.ledger.open_requests == []

@@ -117,6 +117,7 @@ def test_two_hosts_making_zero_delay_things_share_the_next_round() -> None:
 
 def test_action_of_a_turn_may_make_things_for_the_same_instant() -> None:
     authority = started()
+
     def make(at: Instant) -> None:
         push(authority, at, 3)
 

@@ -72,7 +72,9 @@ def complete(world: World, alice: Report | None = None, **others: Report) -> Non
     world.complete(reports)
 
 
-def says(*outputs: Output, node: NodeId = ALICE, at: int = 0, deadline: int | None = None) -> Report:
+def says(
+    *outputs: Output, node: NodeId = ALICE, at: int = 0, deadline: int | None = None
+) -> Report:
     bound = None if deadline is None else Instant(deadline)
     return Report(Instant(at), bound, [NodeReport(node, list(outputs), b"")])
 
