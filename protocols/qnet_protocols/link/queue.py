@@ -137,6 +137,7 @@ class Queue:
         self._ended: dict[RequestId, Ended] = {}
         self._known_upto = 0
         self._known_ahead: set[int] = set()
+        self._head: Agreed | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -151,12 +152,13 @@ class Queue:
     def put(self, entry: Entry) -> None:
         """Add an entry or replace the one of the same request."""
         self._entries[entry.terms.request] = entry
-        if entry.number is not None:
-            self.know(entry.number)
+        self.know(entry.number)
+        self._head = self._find_head()
 
     def end(self, request: RequestId, ended: Ended) -> None:
         """Move a request to the memory; the oldest memory goes when there are too many."""
         self._entries.pop(request, None)
+        self._head = self._find_head()
         self._ended[request] = ended
         if len(self._ended) > MEMORY_LIMIT:
             del self._ended[next(iter(self._ended))]
@@ -173,9 +175,13 @@ class Queue:
         while self._known_upto + 1 in self._known_ahead:
             self._known_upto += 1
             self._known_ahead.remove(self._known_upto)
+        self._head = self._find_head()
 
     def head(self) -> Agreed | None:
         """What to serve now: the smallest number, if agreed and nothing before it is unknown."""
+        return self._head
+
+    def _find_head(self) -> Agreed | None:
         first: Entry | None = None
         for entry in self._entries.values():
             if entry.number is None:
