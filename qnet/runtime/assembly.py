@@ -56,7 +56,11 @@ def versions() -> dict[str, str]:
 def summarise(
     world: World, *, mode: str, wall_s: float, status: str, fault: str = "", max_lag_s: float = 0.0
 ) -> dict[str, Any]:
-    """The content of ``summary.json``."""
+    """The content of ``summary.json``.
+
+    ``ended_by`` is "applications" or "until" (the bound of simulated time); a run that failed or was
+    interrupted has none.
+    """
     plan = world.plan
     summary: dict[str, Any] = {
         "network": plan.network,
@@ -64,11 +68,11 @@ def summarise(
         "mode": mode,
         "status": status,
         "versions": versions(),
-        "simulated_s": seconds(world.authority.now),
+        "simulated_s": seconds(world.reached),
         "wall_s": round(wall_s, 3),
         "trace_sha256": world.recorder.trace_sha256,
         "requests": world.ledger.summary(),
-        "attempts": dict(sorted(world.optics.attempts_made.items())),
+        "attempts": dict(sorted(world.optics.attempts(world.reached).items())),
         "app": {
             "name": plan.app.name,
             "results": {
@@ -77,6 +81,8 @@ def summarise(
             },
         },
     }
+    if world.verdict is not None:
+        summary["ended_by"] = world.verdict.by
     if max_lag_s > 0.0:
         summary["max_lag_s"] = round(max_lag_s, 3)
     if fault:

@@ -6,21 +6,24 @@ next outside event, until nothing is left. Each step leaves one trace line.
 
 Slots
     A slot has one holder: a machine, the application, or nobody. ``Acquire`` gives a free one, ``Indicate``
-    with slots and requests that carry one hand it over, ``Release`` empties it. Touching a slot that
-    somebody else holds is an error of the program, found before the world is asked.
+    with slots and requests that carry one hand it over, ``Release`` empties it, after the program that may
+    still run on it. Touching a slot that somebody else holds is an error of the program, found before the
+    world is asked.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from qnet.errors import BackendError, LocalProtocolError, QnetError, WireError
+from qnet.errors import LocalProtocolError, QnetError, WireError
 from qnet.hardware import Platform
 from qnet.ids import LinkId, NodeId, OpId, SlotId
+from qnet.layers.link import Err, Expired, Ok, RequestEnded
 from qnet.machine import (
     Abort,
     Acquire,
@@ -62,12 +65,43 @@ from qnet.wire.control import (
 from qnet.wire.frame import encode_body
 
 APP: Final = "app"
+LEAVING: Final = "(emptied when its program ends)"
+"""Holder of a slot that was released while a program was running on it."""
 STEP_LIMIT: Final = 100_000
 """Machine steps of one node within one grant after which it is declared to loop."""
 
 
 class MachineFault(QnetError):
     """A machine raised or broke its contract: names node, machine, input, state and instant."""
+
+
+class TraceLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One step as the trace keeps it; ``error`` if it was the last one of a run that failed."""
+
+    at: Instant
+    round: int
+    node: NodeId
+    machine: str
+    event: Any
+    effects: list[Any]
+    state: Any
+    error: str = ""
+
+
+class _Sent(msgspec.Struct, frozen=True, tag="Send", tag_field="type"):
+    """A ``Send`` as the trace shows it: with the kind of its message."""
+
+    target: NodeId
+    kind: str
+    message: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    """A program that the world has not answered yet: whose it is and on which slots."""
+
+    owner: str
+    slots: tuple[SlotId, ...]
 
 
 class Driver:
@@ -102,7 +136,9 @@ class Driver:
         self._below: dict[str, str] = {}
         self._link_with: dict[NodeId, LinkId] = {}
         self._queue: deque[tuple[str, Any]] = deque()
-        self._ops: dict[OpId, str] = {}
+        self._ops: dict[OpId, _Operation] = {}
+        self._attempts: dict[LinkId, tuple[OpId, str]] = {}
+        self._leaving: set[SlotId] = set()
         self._sent: dict[NodeId, int] = {}
         self._received: dict[NodeId, int] = {}
         slots = range(platform.slots) if platform else range(0)
@@ -110,8 +146,10 @@ class Driver:
         self._holder: dict[SlotId, str] = {SlotId(slot): "" for slot in slots}
         self._waiting: list[tuple[str, Acquire]] = []
         self._deadlines: dict[str, Instant | None] = {}
-        self._trace: list[dict[str, Any]] = []
-        self._json = msgspec.json.Encoder()
+        self._trace: list[TraceLine] = []
+        self._json = msgspec.json.Encoder(
+            order="deterministic"
+        )  # sets and maps of plug-ins included
         self._performers: Final[dict[type, Callable[[str, Any], None]]] = {
             Send: self._on_send,
             Apply: self._on_apply,
@@ -132,7 +170,7 @@ class Driver:
     ) -> None:
         """Add a machine under ``name`` ("layer:link"); ``below`` names the machine that serves it."""
         self._machines[name] = machine
-        self._deadlines[name] = machine.next_deadline()
+        self._deadlines[name] = self._due(name, machine)
         if below:
             self._below[name] = below
             self._above[below] = name
@@ -167,16 +205,17 @@ class Driver:
                 case Envelope():
                     self._envelope(item)
                 case ProgramEnded(op, outcomes):
-                    owner = self._ops.pop(op, None)
-                    if owner is None:
+                    done = self._ops.pop(op, None)
+                    if done is None:
                         raise self._misdirected(f"operation {op!r}", "asked for and not answered")
-                    self._enqueue(owner, Applied(op, outcomes))
+                    self._let_leave(done)
+                    self._enqueue(done.owner, Applied(op, outcomes))
                 case Clicked(link, pattern):
                     if f"station:{link}" not in self._machines:
                         raise self._misdirected(f"click on link {link!r}", "of one of its stations")
                     self._enqueue(f"station:{link}", Observed(link, pattern))
                 case Refused(op, _code, text):
-                    raise BackendError(f"{self.node}: the world refused: {text}", op=op)
+                    raise self._refused(op, text)
             self._drain()
 
     def fire_deadlines(self) -> None:
@@ -190,6 +229,22 @@ class Driver:
                     self._drain()
                     again = True
                     break
+
+    def _refused(self, op: str, text: str) -> MachineFault:
+        """The world refused a command of this node, which is an error of whoever gave it."""
+        owner = self._ops[OpId(op)].owner if op in self._ops else ""
+        owner = owner or next((name for run, name in self._attempts.values() if run == op), "")
+        who = (
+            "its application"
+            if owner == APP
+            else f"machine {owner}"
+            if owner
+            else "one of its machines"
+        )
+        state = f" in state {self._machines[owner].state!r}" if owner in self._machines else ""
+        return MachineFault(
+            f"{self.node}: {who} gave a command that the world refuses{state} at {self.now} ps: {text}"
+        )
 
     def _misdirected(self, what: str, constraint: str) -> WireError:
         return WireError(
@@ -268,34 +323,32 @@ class Driver:
                     f"at {self.now} ps it is in state {machine.state!r} and was given {event!r}"
                 )
             try:
-                effects = machine.handle(event, self.now)
-                self._deadlines[name] = machine.next_deadline()
+                effects = tuple(machine.handle(event, self.now))
+                self._deadlines[name] = self._due(name, machine)
                 self._step(name, event, effects, machine.state)
                 for effect in effects:
                     self._perform(name, effect)
-            except QnetError as error:
-                raise MachineFault(self._blame(name, event, error)) from error
             except Exception as error:
-                raise MachineFault(self._blame(name, event, error)) from error
+                words = f"{type(error).__name__}: {error}"
+                self._step(name, event, (), machine.state, words)
+                raise MachineFault(
+                    f"{self.node}: machine {name} failed on {event!r} in state {machine.state!r} at "
+                    f"{self.now} ps: {words}"
+                ) from error
 
-    def _blame(self, name: str, event: object, error: Exception) -> str:
-        state = self._machines[name].state
-        return (
-            f"{self.node}: machine {name} failed on {event!r} in state {state!r} at {self.now} ps: "
-            f"{type(error).__name__}: {error}"
+    def _due(self, name: str, machine: Machine) -> Instant | None:
+        due = machine.next_deadline()
+        if due is not None and type(due) is not int:
+            raise LocalProtocolError(
+                f"next_deadline() of machine {name} must be an integer of picoseconds or None, got {due!r}"
+            )
+        return due
+
+    def _step(self, machine: str, event: Any, effects: Any, state: Any, error: str = "") -> None:
+        shown = [_shown(effect) for effect in effects]
+        self._trace.append(
+            TraceLine(self.now, self.round, self.node, machine, event, shown, state, error)
         )
-
-    def _step(self, machine: str, event: Any, effects: Any, state: Any) -> None:
-        line = {
-            "at": self.now,
-            "round": self.round,
-            "node": self.node,
-            "machine": machine,
-            "event": event,
-            "effects": [_shown(effect) for effect in effects],
-            "state": state,
-        }
-        self._trace.append(line)
 
     def _perform(self, name: str, effect: Any) -> None:
         perform = self._performers.get(type(effect))
@@ -317,17 +370,27 @@ class Driver:
         self.outputs.append(Post(target, message.kind, seq, encode_body(message)))
 
     def _on_apply(self, name: str, effect: Apply) -> None:
+        slots: dict[SlotId, None] = {}
         for instruction in effect.program.instructions:
-            if isinstance(instruction, Gate):
-                for slot in instruction.slots:
-                    self._must_hold(name, slot)
-            else:
-                self._must_hold(name, instruction.slot)
-        self._ops[effect.op] = name
+            named = instruction.slots if isinstance(instruction, Gate) else (instruction.slot,)
+            slots.update(dict.fromkeys(named))
+        for slot in slots:
+            self._must_hold(name, slot)
+        if effect.op in self._ops:
+            raise LocalProtocolError(
+                f"operation id must be new, got {effect.op!r}, which {self._ops[effect.op].owner} has "
+                "under way"
+            )
+        self._ops[effect.op] = _Operation(name, tuple(slots))
         self.outputs.append(RunProgram(effect.op, effect.program))
 
     def _on_attempt(self, name: str, effect: Attempt) -> None:
         self._must_hold(name, effect.slot)
+        if effect.until is not None and type(effect.until) is not int:
+            raise LocalProtocolError(
+                f"until must be an integer of picoseconds or None, got {effect.until!r}"
+            )
+        self._attempts[effect.link] = (effect.op, name)
         self.outputs.append(StartAttempt(effect.op, effect.link, effect.slot, effect.until))
 
     def _on_abort(self, _name: str, effect: Abort) -> None:
@@ -343,9 +406,25 @@ class Driver:
         ]
 
     def _on_release(self, name: str, effect: Release) -> None:
-        self._must_hold(name, effect.slot)
-        self._holder[effect.slot] = ""
-        self.outputs.append(Discard(effect.slot))
+        slot = effect.slot
+        self._must_hold(name, slot)
+        if any(slot in operation.slots for operation in self._ops.values()):
+            self._holder[slot] = (
+                LEAVING  # a cancelled task gave it up in mid-program: empty it after that
+            )
+            self._leaving.add(slot)
+            return
+        self._empty(slot)
+
+    def _let_leave(self, done: _Operation) -> None:
+        for slot in done.slots:
+            if slot in self._leaving and not any(slot in op.slots for op in self._ops.values()):
+                self._leaving.remove(slot)
+                self._empty(slot)
+
+    def _empty(self, slot: SlotId) -> None:
+        self._holder[slot] = ""
+        self.outputs.append(Discard(slot))
         self._assign()
 
     def _on_request(self, name: str, effect: Request) -> None:
@@ -358,6 +437,11 @@ class Driver:
         for slot in effect.slots:
             self._hand_over(name, above, slot)
         if above == APP:
+            if not isinstance(effect.indication, Ok | Err | Expired | RequestEnded):
+                raise LocalProtocolError(
+                    "indication to the application must be Ok, Err, Expired or RequestEnded of "
+                    f"qnet.layers.link, got {effect.indication!r}"
+                )
             self.outputs.extend(self._note(effect.indication))
         self._enqueue(above, Indicated(effect.indication))
 
@@ -404,7 +488,7 @@ class Driver:
         try:
             trace = self._json.encode_lines(self._trace) if self._trace else b""
         except (TypeError, ValueError) as error:
-            machines = ", ".join(sorted({line["machine"] for line in self._trace}))
+            machines = ", ".join(sorted({line.machine for line in self._trace}))
             raise MachineFault(
                 f"{self.node}: events, effects and states must be plain data that a trace can keep, those of "
                 f"{machines} at {self.now} ps are not: {error}"
@@ -418,10 +502,5 @@ class Driver:
 def _shown(effect: Any) -> Any:
     """An effect as the trace shows it: a message with its kind."""
     if type(effect) is Send:
-        return {
-            "type": "Send",
-            "target": effect.target,
-            "kind": effect.message.kind,
-            "message": effect.message,
-        }
+        return _Sent(effect.target, effect.message.kind, effect.message)
     return effect

@@ -72,12 +72,16 @@ def run_embedded(plan: RunPlan, options: RunOptions) -> RunOutcome:
             watch()
 
         status, fault = "done", ""
+        host: Host | None = None
         try:
-            Host(plan, names, EmbeddedPort(world, each_turn)).run()
+            host = Host(plan, names, EmbeddedPort(world, each_turn))
+            host.run()
         except RunInterrupted as error:
             status, fault = "interrupted", str(error)
         except QnetError as error:
             status, fault = "failed", str(error)
+            if host is not None:
+                world.recorder.add(host.last_lines())
         except BaseException:
             world.recorder.close()  # a bug or a second Ctrl-C: keep what was recorded
             raise

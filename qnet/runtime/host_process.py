@@ -63,6 +63,7 @@ def serve(sock: socket.socket, name: str, core: int | None = None) -> int:
     connection = Connection(sock, own=name, peer=WORLD)
     connection.trust()
     port = SocketPort(connection, core)
+    host: Host | None = None
     try:
         connection.send(Hello(name, os.getpid(), __version__))
         message = expect(connection.receive(), Configure, Stop, peer=WORLD)
@@ -77,17 +78,19 @@ def serve(sock: socket.socket, name: str, core: int | None = None) -> int:
         return 1
     except Exception as error:
         log.error("host_failed", exc_info=error)
-        _tell(connection, port, name, error)
+        _tell(connection, port, name, error, host.last_lines() if host else b"")
         return 1
     log.info("host_ended", at_ps=port.at)
     return 0
 
 
-def _tell(connection: Connection, port: SocketPort, name: str, error: Exception) -> None:
+def _tell(
+    connection: Connection, port: SocketPort, name: str, error: Exception, trace: bytes
+) -> None:
     """Tell the world what went wrong; it may be gone itself."""
     words = str(error) if isinstance(error, QnetError) else f"{type(error).__name__}: {error}"
     detail = "".join(traceback.format_exception(error))[-20_000:]
     try:
-        connection.send(Fault(name, name, port.at, words[:8_000], detail), port.at)
+        connection.send(Fault(name, name, port.at, words[:8_000], detail, trace), port.at)
     except QnetError:
         return

@@ -50,7 +50,6 @@ class _Run:
     """What the launcher knows of a run."""
 
     options: RunOptions
-    world_pid: int = 0
     pids: dict[str, int] = field(default_factory=dict)
     ended: dict[str, int] = field(default_factory=dict)
     ready: bool = False
@@ -98,7 +97,6 @@ async def launch(plan: RunPlan, options: RunOptions) -> RunOutcome:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         try:
             network.start()
-            state.world_pid = network.world.pid
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_listen_to_world, network, state)
                 nursery.start_soon(_listen_to_zygote, network, state)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
 from qnet.errors import ConfigError, PluginError
 from qnet.ids import LinkId, NodeId
-from qnet.machine import Record
+from qnet.machine import Received, Record
 from qnet.plan import RunPlan
 from qnet.plugins import find
 from qnet.runtime.driver import APP, Driver
@@ -19,7 +20,6 @@ from qnet.seams import App, EndContext, HeraldingScheme, LinkProtocol
 from qnet.units import Instant
 from qnet.wire.catalogue import Catalogue
 from qnet.wire.control import AppEnded
-from qnet.wire.frame import encode_body
 
 
 class AppReturned(Record, frozen=True):
@@ -87,18 +87,21 @@ class Node:
         for link in plan.links_of(name):
             context = EndContext(name, link)
             physical = f"physical:{link.name}"
-            self.driver.add(physical, seams.schemes[link.scheme].make_end(context))
-            self.driver.add(
-                f"link:{link.name}",
-                seams.protocols[link.protocol].make_end(context),
-                below=physical,
-                remote=context.remote,
-            )
+            with self._building("heralding scheme", link.scheme, link.name):
+                self.driver.add(physical, seams.schemes[link.scheme].make_end(context))
+            with self._building("link protocol", link.protocol, link.name):
+                self.driver.add(
+                    f"link:{link.name}",
+                    seams.protocols[link.protocol].make_end(context),
+                    below=physical,
+                    remote=context.remote,
+                )
         for link in plan.links:
             if link.station == name:
-                self.driver.add(
-                    f"station:{link.name}", seams.schemes[link.scheme].make_station(link)
-                )
+                with self._building("heralding scheme", link.scheme, link.name):
+                    self.driver.add(
+                        f"station:{link.name}", seams.schemes[link.scheme].make_station(link)
+                    )
         self.session: Session | None = None
         role = plan.app.roles.get(name)
         if role is not None and platform is not None:
@@ -113,6 +116,17 @@ class Node:
                 touch=lambda: touch(self),
             )
 
+    @contextmanager
+    def _building(self, what: str, plugin: str, link: LinkId) -> Iterator[None]:
+        """Within it, whatever a plug-in raises becomes a PluginError that names it, node and link."""
+        try:
+            yield
+        except Exception as error:
+            raise PluginError(
+                f"{self.name}: {what} {plugin!r} must make a machine for link {link}, it raised "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
     def _parameters(self) -> Any:
         app = self._plan.app
         try:
@@ -124,10 +138,10 @@ class Node:
         if self.session is not None:
             self.session.deliver(event)
             return
-        slots = getattr(getattr(event, "indication", None), "slot", None)
-        if slots is not None:
+        if isinstance(event, Received) or getattr(event.indication, "slot", None) is not None:
             raise PluginError(
-                f"{self.name} must run an application to be given a pair; it was given {event!r}"
+                f"{self.name} must run an application to be given a pair or a message of one; it was "
+                f"given {event!r}"
             )
 
     async def run_app(self) -> None:
@@ -137,7 +151,8 @@ class Node:
         result = await self._seams.app.roles[role](self.session)
         try:
             msgspec.json.encode(result)
-            body = encode_body(result)
+            # In one order whatever the hash seed: a set in a result must not make two traces of one run.
+            body = msgspec.Raw(msgspec.msgpack.encode(result, order="deterministic"))
         except (TypeError, ValueError, OverflowError) as error:
             raise PluginError(
                 f"result of {role} must be plain data that msgpack and JSON can keep, got "

@@ -76,7 +76,7 @@ class PairExpired(QnetError):
 
 
 class Mailbox:
-    """A queue of one reader kind that counts as work of the host when something arrives."""
+    """A queue that counts as work of the host when something arrives for a task that waits."""
 
     def __init__(self, woken: Callable[[], None]) -> None:
         self._items: deque[Any] = deque()
@@ -84,20 +84,24 @@ class Mailbox:
         self._woken = woken
 
     def put(self, item: Any) -> None:
-        """Add an item; wakes one waiting task."""
+        """Add an item; whoever waits looks whether it is the one."""
         self._items.append(item)
         if self._lot:
-            self._lot.unpark()
+            self._lot.unpark_all()
             self._woken()
 
-    async def get(self) -> Any:
-        """The next item. Waits only if there is none."""
-        if not self._items:
-            while not self._items:
-                await self._lot.park()
-        else:
-            await trio.lowlevel.checkpoint_if_cancelled()
-        return self._items.popleft()
+    async def get(self, wanted: Callable[[Any], bool] | None = None) -> Any:
+        """The next item, or the next one that is ``wanted``. Waits only if there is none."""
+        waited = False
+        while True:
+            for index, item in enumerate(self._items):
+                if wanted is None or wanted(item):
+                    if not waited:
+                        await trio.lowlevel.checkpoint_if_cancelled()
+                    del self._items[index]
+                    return item
+            await self._lot.park()
+            waited = True
 
     def drain(self) -> list[Any]:
         """All items, without waiting."""
@@ -272,6 +276,7 @@ class Session:
         self._results: dict[OpId, Mailbox] = {}
         self._acquired: dict[str, Mailbox] = {}
         self._inbox: dict[str, Mailbox] = {}
+        self._luck: dict[str, KeyedRandom] = {}
 
     # ------------------------------------------------------------ time and luck
 
@@ -286,8 +291,10 @@ class Session:
         return seconds(self._touch())
 
     def random(self, purpose: str) -> KeyedRandom:
-        """Random numbers of this node for one purpose, fixed by the run's seed."""
-        return KeyedRandom(self._seed, self.node, f"app {purpose}")
+        """Random numbers of this node for one purpose, fixed by the run's seed; asked again, they go on."""
+        if purpose not in self._luck:
+            self._luck[purpose] = KeyedRandom(self._seed, self.node, f"app {purpose}")
+        return self._luck[purpose]
 
     # ------------------------------------------------------------ pairs
 
@@ -325,7 +332,7 @@ class Session:
                 request, remote, pairs, minimum_fidelity, duration_from_s(within_s), purpose
             )
             self._touch()
-            self._driver.outputs.append(RequestNote(request, remote, pairs, "open"))
+            self._driver.outputs.append(RequestNote(request, remote, max(0, pairs), "open"))
 
             def close() -> None:
                 if request in self._streams:
@@ -413,9 +420,10 @@ class Session:
             yield slot
         finally:
             del self._acquired[token]
-            if slot is not None:
-                self.release(slot)
-            else:
+            # Cancelled between the answer and its arrival here, the slot is still in the box.
+            for held in box.drain() if slot is None else [slot]:
+                self.release(held)
+            if slot is None:
                 self._do(Withdraw(token))
 
     def release(self, slot: SlotId) -> None:
@@ -429,10 +437,17 @@ class Session:
         self._do(Send(NodeId(to), message))
         await trio.lowlevel.checkpoint_if_cancelled()
 
-    async def receive(self, kind: type[M]) -> M:
-        """The next message of this type, from whatever node."""
-        message: M = await self._box(kind.kind).get()
+    async def receive(self, kind: type[M], from_: str | None = None) -> M:
+        """The next message of this type, from the node ``from_`` or from whatever node."""
+        _, message = await self.receive_from(kind, from_)
         return message
+
+    async def receive_from(self, kind: type[M], from_: str | None = None) -> tuple[NodeId, M]:
+        """Like :meth:`receive`, with the name of the sender."""
+        found: tuple[NodeId, M] = await self._box(kind.kind).get(
+            None if from_ is None else lambda item: item[0] == from_
+        )
+        return found
 
     def _box(self, kind: str) -> Mailbox:
         box = self._inbox.get(kind)
@@ -461,8 +476,8 @@ class Session:
                     self._acquired[token].put(slot)
                 else:
                     self.release(slot)
-            case Received(_, kind, message):
-                self._box(kind).put(message)
+            case Received(source, kind, message):
+                self._box(kind).put((source, message))
             case Indicated(indication):
                 self._indicated(indication)
 

@@ -46,10 +46,6 @@ class Watch:
         self.lag_s = 0.0
         self.max_lag_s = 0.0
 
-    def start(self) -> None:
-        """Wall time of the run begins."""
-        self._started = time.monotonic()
-
     @property
     def wall_s(self) -> float:
         """Wall seconds since the start."""

@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,14 @@ if TYPE_CHECKING:
 
 FAREWELL_S = 1.0
 """How long hosts have to close their applications when a run ends early."""
+
+
+class HostFailed(NodeLost):
+    """A host said that it cannot go on; keeps the trace lines of the grant that failed."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.trace = fault.trace
+        super().__init__(fault.text)
 
 
 class WorldServer:
@@ -122,7 +131,15 @@ class WorldServer:
         except RunInterrupted as error:
             return "interrupted", str(error)
         except QnetError as error:
+            if isinstance(error, HostFailed) and error.trace.endswith(b"\n"):
+                world.recorder.add(error.trace)  # the step that failed, for whoever looks for it
             return "failed", f"{error}{self._where(world)}"
+        except Exception as error:  # a plug-in of the world, or a bug of ours
+            traceback.print_exc()
+            return (
+                "failed",
+                f"the world failed: {type(error).__name__}: {error}{self._where(world)}",
+            )
         except BaseException:
             world.recorder.close()  # a bug: what was recorded shall not be lost with us
             raise
@@ -230,12 +247,12 @@ class WorldServer:
         """The message if it is of ``kind``.
 
         Raises:
-            NodeLost: it is a fault; its traceback goes to our log.
+            HostFailed: it is a fault; its traceback goes to our log.
             WireError: it is something else.
         """
         if isinstance(message, Fault):
             print(message.detail, file=sys.stderr, flush=True)
-            raise NodeLost(message.text)
+            raise HostFailed(message)
         return expect(message, kind, peer=name)
 
     def _interrupted(self, fd: int) -> None:

@@ -3,9 +3,9 @@
 It never runs Trio (a fork inside a Trio run cannot be used) and has one thread, so its children start in a
 few milliseconds with their memory shared. Being the parent, it is also the one that learns how they end.
 
-Talk with the launcher is one JSON object per line: ``{"fork": NAME, "fd": N, "log": PATH}`` in,
-``{"forked": NAME, "pid": N}`` and ``{"ended": NAME, "status": N}`` out. When the launcher is gone, the
-hosts are killed.
+Talk with the launcher is one JSON object per line: ``{"fork": NAME, "log": PATH}`` in,
+``{"forked": NAME, "pid": N}`` and ``{"ended": NAME, "status": N}`` out. The sockets of the hosts are
+inherited, see ``--host-fd``. When the launcher is gone, the hosts are killed.
 """
 
 from __future__ import annotations

@@ -218,13 +218,20 @@ class Report(_Control, frozen=True):
 
 
 class Fault(_Control, frozen=True):
-    """The host cannot go on; ``text`` is one screen, ``detail`` the traceback for the log."""
+    """The host cannot go on.
+
+    Attributes:
+        text: what went wrong, one screen.
+        detail: the traceback, for the log.
+        trace: the lines of the grant that failed, which no report will bring any more.
+    """
 
     host: str
     node: str
     at: Instant
     text: str
     detail: str
+    trace: bytes
 
 
 class Stop(_Control, frozen=True):

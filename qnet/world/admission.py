@@ -114,7 +114,7 @@ class Holder:
         self.init_noise = depolarising_from_fidelity(platform.initialise.fidelity, 1)
         self.readout_ps = duration_from_s(platform.readout.duration_s)
         self.flip_prob = (platform.readout.error_0_prob, platform.readout.error_1_prob)
-        self.results: OrderedDict[OpId, ProgramResult] = OrderedDict()
+        self.results: OrderedDict[OpId, tuple[Program, ProgramResult]] = OrderedDict()
 
     def slot(self, index: int, op: str) -> Slot:
         """The slot of that index; ``op`` is for the message of UnknownSlot."""

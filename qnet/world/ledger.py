@@ -4,6 +4,7 @@ No node ever sees it. It is the out-of-band book from which the summary is made,
 two ends announce different facts about one pair.
 
 Figures
+    requested = delivered + failed + expired once every request has ended.
     *rate* is delivered pairs over the time from the first request to the last delivery.
     *latency* of a pair is the time waited for it: from the later of its request and the preceding delivery
     of the same request to its own delivery.
@@ -82,6 +83,7 @@ class Ledger:
         self._flows: dict[tuple[NodeId, NodeId], _Flow] = {}
         self._last: dict[RequestId, Instant] = {}
         self._open: dict[RequestId, RequestNote] = {}
+        self._settled: dict[RequestId, int] = {}
         self.pairs = 0
         self.requested = 0
 
@@ -108,7 +110,7 @@ class Ledger:
         opened = self._open.pop(note.request, None)
         self._last.pop(note.request, None)
         if opened is not None:
-            flow.failed += max(0, opened.number - note.delivered)
+            flow.failed += max(0, opened.number - self._settled.pop(note.request, 0))
 
     def expired(self, pairs: tuple[PairId, ...]) -> None:
         """Pairs that one end announced are not valid: the other half was lost or given up."""
@@ -117,7 +119,9 @@ class Ledger:
             if half is not None:
                 node, note = half
                 origin, peer = (node, note.remote) if note.origin else (note.remote, node)
-                self._flows.setdefault((origin, peer), _Flow()).expired += 1
+                flow = self._flows.setdefault((origin, peer), _Flow())
+                flow.expired += 1
+                self._settle(note.request, flow)
 
     def announced(self, node: NodeId, note: Delivered, now: Instant) -> None:
         """One end has handed up its half.
@@ -179,10 +183,18 @@ class Ledger:
                 f"{said.origin}, remote {said.remote}; {second} says origin {says.origin}, remote {says.remote}"
             )
 
+    def _settle(self, request: RequestId, flow: _Flow) -> None:
+        """One pair of a request was delivered or expired; if the request is over, it is no longer failed."""
+        if request in self._open:
+            self._settled[request] = self._settled.get(request, 0) + 1
+        else:
+            flow.failed = max(0, flow.failed - 1)
+
     def _count(self, row: DeliveredPair) -> None:
         flow = self._flows.setdefault((row.origin, row.peer), _Flow())
         self.pairs += 1
         flow.delivered += 1
+        self._settle(row.request, flow)
         flow.last_delivery = row.delivered_at_ps
         waited_from = max(row.requested_at_ps, self._last.get(row.request, Instant(0)))
         if row.request in self._open:

@@ -31,7 +31,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from qnet.errors import EngineUnsupported, SlotBusy, TimeReversed, UnknownSlot
+from qnet.errors import EngineUnsupported, IllegalProgram, SlotBusy, TimeReversed, UnknownSlot
 from qnet.hardware import Platform
 from qnet.ids import NodeId, OpId, SlotId
 from qnet.physics.bell import Label
@@ -98,13 +98,19 @@ class Store:
             UnknownSlot: no such slot, or an empty one is used before it is initialised.
             SlotBusy: a slot is in an attempt run or in a program that has not ended.
             TimeReversed: a slot has evolved past ``at``.
-            IllegalProgram: an instruction breaks a rule of :mod:`qnet.program`.
+            IllegalProgram: an instruction breaks a rule of :mod:`qnet.program`, or the operation id has run
+                another program.
             StateTooLarge: a joint gate could make a cluster larger than the cap.
         """
         holder = self._holder(node, op)
         known = holder.results.get(op)
         if known is not None:
-            return known
+            if known[0] != program:
+                raise IllegalProgram(
+                    f"operation id of {node} must be new for a new program, it has run {known[0]}",
+                    op=op,
+                )
+            return known[1]
         used = Admission(holder, op, program, at, self._cap).slots
         outcomes: list[int] = []
         now: int = at
@@ -121,7 +127,7 @@ class Store:
         for slot in used:
             slot.began = at
             slot.busy_until = now
-        holder.results[op] = result
+        holder.results[op] = program, result
         if len(holder.results) > RESULTS_KEPT:
             holder.results.popitem(last=False)
         return result

@@ -117,7 +117,7 @@ SAMPLES: list[Any] = [
     control.Ready("alice"),
     control.Grant(AT, 2, [control.NodeGrant(ALICE, ITEMS)]),
     control.Report(AT, Instant(AT + 1), [control.NodeReport(ALICE, OUTPUTS, b'{"at":1}\n')]),
-    control.Fault("alice", "alice", AT, "what, where", "Traceback"),
+    control.Fault("alice", "alice", AT, "what, where", "Traceback", b"{}\n"),
     control.Stop("the run is over"),
     control.Bye("alice"),
     control.Open(

@@ -27,8 +27,18 @@ def test_repeat_of_an_operation_returns_the_stored_result_and_touches_nothing():
     store = make()
     first = run(store, A, Initialise(0), gate("H", 0), Measure(0), uniform=lambda: 0.9)
     before = snapshot(store)
-    again = run(store, A, gate("X", 3), uniform=lambda: pytest.fail("drew a number"))
+    program = (Initialise(0), gate("H", 0), Measure(0))
+    again = run(store, A, *program, uniform=lambda: pytest.fail("drew a number"))
     assert again == first
+    assert snapshot(store) == before
+
+
+def test_an_operation_id_that_has_run_another_program_is_refused():
+    store = make()
+    run(store, A, Initialise(0))
+    before = snapshot(store)
+    with pytest.raises(IllegalProgram, match="must be new for a new program"):
+        run(store, A, gate("X", 0))
     assert snapshot(store) == before
 
 

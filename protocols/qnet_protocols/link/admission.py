@@ -2,10 +2,12 @@
 
 Theory
     All times follow from the link's plan alone, so that both ends compute the same ones. A photon
-    that leaves at e clicks at e + longer flight; its pair is delivered at both ends at the same
-    instant, click + longer flight + longer correction. A request with a deadline therefore attempts
-    only until deadline - (2 longer flights + longer correction): a herald is in time at both ends
-    or happens at neither.
+    that leaves the longer arm at e clicks at e + longer flight (the other one leaves later and meets
+    it); its pair is delivered at both ends at the same instant, click + longer flight + longer
+    correction. A request with a deadline therefore attempts only until
+    deadline - (2 longer flights + longer correction): a herald is in time at both ends or happens at
+    neither. The end with the shorter arm uses the same bound, though its photons, on their way for a
+    shorter time, could leave a little later.
 
     A request is refused when it is malformed (CREATE), when even an idle link could not serve it
     (UNSUPP), when the pairs ahead of it already take longer than it may (NOTIME), or when the queue
@@ -49,7 +51,8 @@ class Timing:
         answer_wait: how long to wait for an answer before asking again.
         ask_wait: how long to attempt without a herald before comparing progress with the peer.
         delivery: from a click to the delivery of its pair at both ends.
-        emission_to_delivery: from the emission of a photon to the delivery of its pair.
+        emission_to_delivery: from the emission of a photon to the delivery of its pair, for the longer
+            arm; shorter for the other one.
         mean_pair: mean time per pair on an idle link, None if it never succeeds.
     """
 
@@ -81,7 +84,7 @@ class Timing:
         )
 
     def until(self, deadline: Instant | None) -> Instant | None:
-        """Emission at or after this instant could not be delivered by ``deadline``."""
+        """No photon may leave at or after this instant, so that a pair is delivered by ``deadline``."""
         return None if deadline is None else Instant(deadline - self.emission_to_delivery)
 
 

@@ -43,8 +43,8 @@ Assumptions and validity
     Both ends compute with the same plan of the link. Channels keep order; loss and repetition are
     survived. The correction takes no longer than the plan says.
 Not modelled
-    Measure-directly and remote state preparation; priorities and other schedulers; several pairs at
-    a time; flow control by advertised slots (REQ_E); an end that restarts with its memory lost.
+    Measure-directly, remote state preparation, other schedulers, several pairs at a time; flow control (REQ_E):
+    links that share one slot at each node of a ring can wait for each other for ever; a restart without memory.
 Sources
     [1] Dahlberg et al., "A link layer protocol for quantum networks", SIGCOMM 2019, arXiv
         1903.09778: service, EGP, distributed queue.
