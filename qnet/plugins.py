@@ -137,7 +137,9 @@ def _points(group: str) -> Mapping[str, Sequence[EntryPoint]]:
 
 def _load(group: str, name: str, points: Sequence[EntryPoint]) -> PluginRecord:
     what = f"{_WORDS[group]} {name!r}"
-    if len(points) > 1:
+    if (
+        len({point.value for point in points}) > 1
+    ):  # the same object under two names of a package is none
         givers = " and ".join(_giver(point) for point in points)
         raise PluginError(f"{what} must be given by one package, got {givers}; uninstall one")
     point = points[0]

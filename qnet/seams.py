@@ -15,15 +15,19 @@ application         ``qnet.apps``           :class:`App`
 
 from __future__ import annotations
 
+import cmath
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
+from qnet.errors import PluginError
 from qnet.hardware import Platform
 from qnet.ids import NodeId
 from qnet.machine import Machine, Message
+from qnet.physics.bell import LABELS
 from qnet.plan import LinkOptics, LinkPlan
 
 API_VERSION: Final = "1"
@@ -120,6 +124,57 @@ class HeraldingScheme:
     api: str = API_VERSION
 
 
+TOLERANCE: Final = 1e-9
+"""How far sums of a scheme's probabilities and traces of its states may be from 1 by rounding."""
+
+
+def checked_outcomes(
+    link: str, scheme: HeraldingScheme, optics: LinkOptics
+) -> tuple[ClickOutcome, ...]:
+    """The outcomes of ``scheme`` for one link; everybody who uses them gets them from here.
+
+    Raises:
+        PluginError: a probability is not finite or negative, or their sum is > 1; a pattern is listed
+            twice; a label is not two bits; a state is not 4 x 4 with trace 1.
+        ValueError: the scheme refuses the link.
+    """
+    outcomes = tuple(scheme.outcomes(optics))
+    seen: list[tuple[int, ...]] = []
+    for outcome in outcomes:
+        broken = _broken_rule(outcome)
+        if not broken and outcome.pattern in seen:
+            broken = "pattern must be listed once, got it twice or more"
+        if broken:
+            raise PluginError(
+                f"heralding scheme {scheme.name}: on link {link}, pattern {outcome.pattern}: {broken}"
+            )
+        seen.append(outcome.pattern)
+    total = sum(outcome.prob for outcome in outcomes)
+    if total > 1.0 + TOLERANCE:
+        raise PluginError(
+            f"heralding scheme {scheme.name}: on link {link}, patterns {seen}: the sum of all prob "
+            f"must be <= 1, got {total}"
+        )
+    return outcomes
+
+
+def _broken_rule(outcome: ClickOutcome) -> str:
+    """Constraint and value of the first rule that one outcome breaks, "" for none."""
+    if not (math.isfinite(outcome.prob) and outcome.prob >= 0.0):
+        return f"prob must be finite and >= 0, got {outcome.prob}"
+    if outcome.label not in LABELS:
+        return f"label must be two bits, got {outcome.label}"
+    rows = [len(row) for row in outcome.state]
+    if rows != [4] * 4:
+        return f"state must have 4 rows of 4 numbers, got rows of {rows}"
+    if not all(cmath.isfinite(value) for row in outcome.state for value in row):
+        return f"state must be finite, got {outcome.state}"
+    trace = sum(outcome.state[k][k] for k in range(4))
+    if abs(trace - 1.0) > TOLERANCE:
+        return f"state must have trace 1 within {TOLERANCE:g}, got {trace}"
+    return ""
+
+
 @dataclass(frozen=True)
 class LinkProtocol:
     """An agreement protocol that offers the link service of :mod:`qnet.layers.link`."""
@@ -137,7 +192,8 @@ class App:
     """An application: one ``async def main(session)`` per role.
 
     Attributes:
-        roles: role name -> function. The first role is the initiator; its return value is the result.
+        roles: role name -> function. The first role is the initiator: a run is over when every application
+            has returned, or when those of the first role have and nothing is due any more.
         place: role name -> name of the parameter that holds the node's name (``{"sender": "from_node"}``).
         parameters: typed record with defaults; ``--set KEY=VALUE`` sets its fields.
         messages: kinds that the roles exchange.

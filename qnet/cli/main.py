@@ -18,7 +18,7 @@ from typing import Annotated, Final, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from qnet import __version__
-from qnet.errors import ConfigError, PluginError, QnetError
+from qnet.errors import ConfigError, PluginError, QnetError, RuntimeFault
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -204,6 +204,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as error:  # a full disk, a closed terminal
+        where = f" ({error.filename})" if error.filename else ""
+        return _say(RuntimeFault(f"the system refused: {error.strerror}{where}"), FAILED)
     return status if isinstance(status, int) else DONE
 
 

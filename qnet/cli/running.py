@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -66,7 +66,9 @@ def run_topology(request: Request) -> str:
             liveness_s=request.liveness_s,
             on_progress=on_progress,
         )
-        outcome = run_plan(plan, options)
+        # What applications of an embedded run print must not mix with the one JSON object.
+        with redirect_stdout(sys.stderr if request.json else sys.stdout):
+            outcome = run_plan(plan, options)
     if request.plots:
         _plots(folder, plan)
     _show(outcome, plan, folder, as_json=request.json)

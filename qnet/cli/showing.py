@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Final
 
 from qnet.cli.progress import console
 from qnet.errors import ConfigError
@@ -16,13 +17,22 @@ from qnet.results.trace import follow, read_trace
 from qnet.runtime.run import load_plan
 from qnet.topology import describe
 
+WIDE: Final = 6
+"""Columns above which a short table is turned on its side."""
+
 
 def show_plan(plan: RunPlan) -> None:
     """What the plan would launch and what it predicts."""
     out = console()
     for table in describe(plan):
-        if table.rows:
-            out.print(data_table(table.title, table.columns, table.rows))
+        columns, rows = list(table.columns), list(table.rows)
+        if (
+            len(columns) > WIDE and len(rows) <= 4
+        ):  # a column for each row reads well on any terminal
+            turned = list(zip(columns, *rows, strict=True))
+            columns, rows = [str(cell) for cell in turned[0]], turned[1:]
+        if rows:
+            out.print(data_table(table.title, columns, rows))
 
 
 def show_pair(folder: Path, pair: str | None) -> None:

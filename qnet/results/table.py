@@ -26,7 +26,8 @@ def summary_table(summary: Mapping[str, Any], plan: RunPlan | None = None) -> Re
         parts.append(_requests(summary["requests"], plan))
     results = summary.get("app", {}).get("results", {})
     if results:
-        parts.append(_application(summary["app"]["name"], results))
+        app = summary["app"]
+        parts.append(_application(app["name"], results, app.get("waiting", ())))
     return Group(*parts)
 
 
@@ -60,6 +61,8 @@ def _run_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "network", f"{summary['network']}, seed {summary['seed']}, {summary['mode']}"
     yield "status", str(summary["status"])
     simulated_s, wall_s = summary["simulated_s"], summary["wall_s"]
+    if summary.get("ended_by") == "until":
+        yield "ended", "at the bound of simulated time"
     yield "time", f"{time_words(simulated_s)} simulated in {wall_s:g} s"
     if "max_lag_s" in summary:
         yield "lag", f"at most {time_words(summary['max_lag_s'])} behind the wall clock"
@@ -103,7 +106,9 @@ def _flow(flow: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _application(name: str, results: Mapping[str, Mapping[str, Any]]) -> RenderableType:
+def _application(
+    name: str, results: Mapping[str, Mapping[str, Any]], waiting: Sequence[str]
+) -> RenderableType:
     table = _table(f"application {name}")
     for column in ("node", "role", "what", "value"):
         table.add_column(column, overflow="fold")
@@ -113,6 +118,8 @@ def _application(name: str, results: Mapping[str, Mapping[str, Any]]) -> Rendera
         for index, (key, value) in enumerate(facts.items()):
             who = ("", "") if index else (node, str(entry["role"]))
             table.add_row(*who, key, Text(number_words(value)))
+    for node in waiting:
+        table.add_row(node, "", "still waiting when the run was over", "")
     return table
 
 
@@ -127,4 +134,4 @@ def _fidelity(value: float | None) -> str:
 def _with_error(value: float | None, stderr: float | None) -> str:
     if value is None or stderr is None:
         return _fidelity(value)
-    return f"{value:.5f} ±{stderr:.1g}"
+    return f"{value:.5f} ±{stderr:.1g}" if stderr > 1e-12 else f"{value:.5f} (every pair)"

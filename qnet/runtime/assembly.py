@@ -79,6 +79,7 @@ def summarise(
                 node: {"role": role, "result": result}
                 for node, (role, result) in sorted(world.app_results.items())
             },
+            "waiting": sorted(set(plan.app.roles) - set(world.app_results)),
         },
     }
     if world.verdict is not None:

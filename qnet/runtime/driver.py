@@ -45,6 +45,7 @@ from qnet.machine import (
     Withdraw,
 )
 from qnet.program import Gate
+from qnet.runtime.steps import TraceLine, shown
 from qnet.units import Instant
 from qnet.wire.catalogue import Catalogue
 from qnet.wire.codes import Refusal
@@ -73,27 +74,6 @@ STEP_LIMIT: Final = 100_000
 
 class MachineFault(QnetError):
     """A machine raised or broke its contract: names node, machine, input, state and instant."""
-
-
-class TraceLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One step as the trace keeps it; ``error`` if it was the last one of a run that failed."""
-
-    at: Instant
-    round: int
-    node: NodeId
-    machine: str
-    event: Any
-    effects: list[Any]
-    state: Any
-    error: str = ""
-
-
-class _Sent(msgspec.Struct, frozen=True, tag="Send", tag_field="type"):
-    """A ``Send`` as the trace shows it: with the kind of its message."""
-
-    target: NodeId
-    kind: str
-    message: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,9 +325,9 @@ class Driver:
         return due
 
     def _step(self, machine: str, event: Any, effects: Any, state: Any, error: str = "") -> None:
-        shown = [_shown(effect) for effect in effects]
+        seen = [shown(effect) for effect in effects]
         self._trace.append(
-            TraceLine(self.now, self.round, self.node, machine, event, shown, state, error)
+            TraceLine(self.now, self.round, self.node, machine, event, seen, state, error)
         )
 
     def _perform(self, name: str, effect: Any) -> None:
@@ -497,10 +477,3 @@ class Driver:
         self.outputs = []
         self._trace = []
         return report
-
-
-def _shown(effect: Any) -> Any:
-    """An effect as the trace shows it: a message with its kind."""
-    if type(effect) is Send:
-        return _Sent(effect.target, effect.message.kind, effect.message)
-    return effect

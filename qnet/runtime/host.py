@@ -14,6 +14,7 @@ from __future__ import annotations
 import heapq
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import trio
@@ -113,7 +114,7 @@ class Host:
             assert node.session is not None
             failed = AppFailed(
                 f"{node.name}: application {self._plan.app.name} ({node.session.role}) failed at "
-                f"{seconds(self._now):.9g} s simulated: {_words(error)}"
+                f"{seconds(self._now):.9g} s simulated: {_words(error)}{_place(error)}"
             )
             failed.__cause__ = error
             # Not raised: Trio would come to rest once more on its way out, and the world would be asked for
@@ -258,6 +259,15 @@ class Host:
     def _app_failed(error: BaseException) -> QnetError:
         """Words for what Trio raised although no application failed."""
         return RuntimeFault(f"host failed: {_words(error)}")
+
+
+def _place(error: BaseException) -> str:
+    """File and line where an application failed: the innermost frame that is neither qnet's nor Trio's."""
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [one for one in frames if not {"qnet", "trio"} & set(Path(one.filename).parts[-4:-1])]
+    return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
 
 
 def _words(error: BaseException) -> str:

@@ -14,11 +14,10 @@ they run. Do not use them in a run that shall be repeatable.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import trio
 
@@ -50,10 +49,13 @@ from qnet.machine import (
 from qnet.program import Measure, Program
 from qnet.randomness import KeyedRandom
 from qnet.runtime.driver import Driver
+from qnet.runtime.mailbox import Mailbox
 from qnet.units import Instant, duration_from_s, seconds
 from qnet.wire.control import RequestNote
 
 M = TypeVar("M", bound=Message)
+LONGEST_S: Final = 3.6e6
+"""Longest time limit of a request: simulated time ends after 2560 hours."""
 
 
 class RequestFailed(QnetError):
@@ -73,41 +75,6 @@ class RequestFailed(QnetError):
 
 class PairExpired(QnetError):
     """The pair was announced but is not valid: its other half was lost. Release it and go on."""
-
-
-class Mailbox:
-    """A queue that counts as work of the host when something arrives for a task that waits."""
-
-    def __init__(self, woken: Callable[[], None]) -> None:
-        self._items: deque[Any] = deque()
-        self._lot = trio.lowlevel.ParkingLot()
-        self._woken = woken
-
-    def put(self, item: Any) -> None:
-        """Add an item; whoever waits looks whether it is the one."""
-        self._items.append(item)
-        if self._lot:
-            self._lot.unpark_all()
-            self._woken()
-
-    async def get(self, wanted: Callable[[Any], bool] | None = None) -> Any:
-        """The next item, or the next one that is ``wanted``. Waits only if there is none."""
-        waited = False
-        while True:
-            for index, item in enumerate(self._items):
-                if wanted is None or wanted(item):
-                    if not waited:
-                        await trio.lowlevel.checkpoint_if_cancelled()
-                    del self._items[index]
-                    return item
-            await self._lot.park()
-            waited = True
-
-    def drain(self) -> list[Any]:
-        """All items, without waiting."""
-        items = list(self._items)
-        self._items.clear()
-        return items
 
 
 class Pair:
@@ -321,6 +288,13 @@ class Session:
             LocalProtocolError: on entering, if no link leads to ``to``.
         """
         remote = NodeId(to)
+        for name, value, kind in (("pairs", pairs, int), ("purpose", purpose, int)):
+            if type(value) is not kind:
+                raise LocalProtocolError(f"{name} of a request must be an integer, got {value!r}")
+        if not 0.0 <= within_s <= LONGEST_S:
+            raise LocalProtocolError(
+                f"within_s of a request must obey 0 <= within_s <= {LONGEST_S:g}, got {within_s!r}"
+            )
 
         def open_(stream: PairStream) -> None:
             machine = self._machine(remote)
@@ -434,6 +408,10 @@ class Session:
 
     async def send(self, to: str, message: Message) -> None:
         """Send a classical message to the application at another node; arrives one light time later."""
+        if not isinstance(message, Message):
+            raise LocalProtocolError(
+                f"message must be a qnet.machine.Message that the application lists, got {message!r}"
+            )
         self._do(Send(NodeId(to), message))
         await trio.lowlevel.checkpoint_if_cancelled()
 

@@ -17,6 +17,7 @@ import socket
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,7 @@ class HostFailed(NodeLost):
 
     def __init__(self, fault: Fault) -> None:
         self.trace = fault.trace
+        self.host = fault.host
         super().__init__(fault.text)
 
 
@@ -133,6 +135,8 @@ class WorldServer:
         except QnetError as error:
             if isinstance(error, HostFailed) and error.trace.endswith(b"\n"):
                 world.recorder.add(error.trace)  # the step that failed, for whoever looks for it
+            if isinstance(error, HostFailed):
+                return "failed", f"{error}{self._log_of(error.host)}"
             return "failed", f"{error}{self._where(world)}"
         except Exception as error:  # a plug-in of the world, or a bug of ours
             traceback.print_exc()
@@ -314,6 +318,11 @@ class WorldServer:
                 except QnetError:
                     left.discard(host)
 
+    def _log_of(self, host: str) -> str:
+        """Where the traceback of a host stands."""
+        folder = self._opened.folder
+        return f"\n  details: {Path(folder) / 'logs' / host}.log" if folder else ""
+
     def _where(self, world: World) -> str:
         """When it happened, and the last recorded step of the hosts that owe a report."""
         text = f"\n  at {seconds(world.authority.now):.9g} s simulated"
@@ -348,6 +357,7 @@ def main() -> None:
 
     def build() -> World:
         # qutip imports matplotlib where there is one, for half a second; the world draws nothing.
+        warnings.filterwarnings("ignore", message="matplotlib not found")
         sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]
         world = build_world(opened.plan, host_of, folder)
         pin_to(arguments.core)

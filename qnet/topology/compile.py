@@ -105,6 +105,10 @@ def _app(
     _place_on_only_link(data, app, links)
     parameters = typed(data, app.parameters, at, domains=False)
     roles = _roles(app, parameters, nodes, at)
+    if not roles:
+        raise at.key("name").error(
+            "must be an application that a topology can place on nodes", app.name
+        )
     _check_links(app, roles, links, top)
     return AppPlan(app.name, msgspec.to_builtins(parameters), roles)
 

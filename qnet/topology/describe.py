@@ -119,6 +119,16 @@ def _warnings(plan: RunPlan) -> Iterator[tuple[str, str]]:
             yield node.name, "no fibre leads here"
     for link in plan.links:
         yield from ((link.name, text) for text in _doubts(link))
+    wanted = plan.app.parameters.get("minimum_fidelity", 0.0)
+    for link in plan.links:
+        if set(link.ends) <= set(plan.app.roles) and wanted > link.estimate.goodness:
+            yield (
+                link.name,
+                (
+                    f"minimum_fidelity {wanted} of {plan.app.name} is above the goodness of "
+                    f"{link.estimate.goodness:.5f}: the link will answer UNSUPP"
+                ),
+            )
 
 
 def _doubts(link: LinkPlan) -> Iterator[str]:

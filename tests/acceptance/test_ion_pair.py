@@ -25,7 +25,7 @@ PAIRS = 10_000
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path]:
     """Summary and folder of the run of the README, as processes, from the command line."""
     folder = tmp_path_factory.mktemp("ion-pair") / "run"
-    command = [sys.executable, "-m", "qnet.cli", "run", str(TOPOLOGY)]
+    command = [sys.executable, "-m", "qnet", "run", str(TOPOLOGY)]
     done = subprocess.run(
         [*command, "--seed", "7", "--json", "--out", str(folder)],
         capture_output=True,

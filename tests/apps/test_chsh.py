@@ -47,8 +47,12 @@ def test_app_chsh_of_werner_pairs_violates_as_predicted():
     assert fidelity == pytest.approx(0.9412, abs=1e-4)
     assert abs(found["s"] - chsh_werner(fidelity)) < 3 * found["s_stderr"]
     assert found["s"] - 3 * found["s_stderr"] > 2.0
-    assert found["claimed_s_werner"] == pytest.approx(chsh_werner(fidelity), abs=1e-5)
-    assert found["claimed_s_low"] < found["claimed_s_werner"] < found["claimed_s_high"]
+    assert found["s_werner_if_local_perfect"] == pytest.approx(chsh_werner(fidelity), abs=1e-5)
+    assert (
+        found["s_low_if_local_perfect"]
+        < found["s_werner_if_local_perfect"]
+        < found["s_high_if_local_perfect"]
+    )
     assert sum(map(sum, found["trials"])) == 1500 == result_of(outcome, "bob")
 
 
@@ -65,7 +69,9 @@ def test_app_chsh_with_noisy_gates_and_readout_follows_the_closed_form():
     # Alice turns her half for X only, Bob his always.
     expected = chsh_read(chsh_fixed((w * kept * kept, w, w * kept)), flips, flips)
     assert abs(found["s"] - expected) < 3 * found["s_stderr"]
-    assert found["claimed_s_werner"] - found["s"] > 3 * found["s_stderr"]  # and the noise is seen
+    assert (
+        found["s_werner_if_local_perfect"] - found["s"] > 3 * found["s_stderr"]
+    )  # and the noise is seen
 
 
 def test_app_chsh_of_classically_correlated_pairs_stays_below_two():
@@ -113,5 +119,5 @@ def test_result_of_a_perfect_local_strategy_is_two():
     found = result(mine, theirs, 0.5, 0.0)
     assert found.s == 2.0
     assert found.s_stderr == 0.0
-    assert found.claimed_s_low == 0.0
-    assert found.claimed_s_high == pytest.approx(math.sqrt(2))
+    assert found.s_low_if_local_perfect == 0.0
+    assert found.s_high_if_local_perfect == pytest.approx(math.sqrt(2))

@@ -73,7 +73,7 @@ def test_app_teleport_over_werner_pairs_is_right_as_often_as_predicted():
     expected = (2 * delivered_fidelity(outcome) + 1) / 3
     assert abs(found["fraction_right"] - expected) < 3 * found["stderr"]
     assert found["fraction_right"] - 3 * found["stderr"] > found["classical_limit"]
-    assert found["claimed_fraction"] == pytest.approx(expected, abs=1e-5)
+    assert found["fraction_if_local_perfect"] == pytest.approx(expected, abs=1e-5)
     assert found["teleported"] == sum(found["trials"].values()) == 1200
     assert result_of(outcome, "bob") == 1200
 
@@ -111,7 +111,7 @@ def test_app_teleport_with_local_errors_follows_the_closed_form():
     factors = (x * kept * (1 - one), y * kept * (1 - one), z * kept * (1 - one / 2))
     expected = verified_fraction(factors, one, flips)
     assert abs(found["fraction_right"] - expected) < 3 * found["stderr"]
-    assert found["claimed_fraction"] - found["fraction_right"] > 3 * found["stderr"]
+    assert found["fraction_if_local_perfect"] - found["fraction_right"] > 3 * found["stderr"]
 
 
 def test_app_teleport_with_one_request_each_makes_as_many_requests():

@@ -101,10 +101,16 @@ def test_unknown_group_is_refused():
 
 
 def test_two_givers_of_one_name_are_both_named(spare):
-    install(spare, "rival", "[qnet.platforms]\ngood = spare_plugin:GOOD\n")
+    install(spare, "rival", "[qnet.platforms]\ngood = spare_plugin:OTHER\n")
     plugins.forget()
     with pytest.raises(PluginError, match=r"one package, got .*(rival 1.2|spare 1.2).* and .*1\.2"):
         plugins.find("qnet.platforms", "good")
+
+
+def test_one_object_given_twice_is_no_clash(spare):
+    install(spare, "again", "[qnet.platforms]\ngood = spare_plugin:GOOD\n")
+    plugins.forget()
+    assert plugins.find("qnet.platforms", "good").name == "good"
 
 
 def test_empty_registry_says_so(monkeypatch):

@@ -94,8 +94,8 @@ class ChshResult(msgspec.Struct, frozen=True):
         correlators: E for [Alice's setting][Bob's setting], None without a trial.
         trials: how many pairs for [Alice's setting][Bob's setting].
         mean_goodness: mean claimed fidelity of the pairs.
-        claimed_s_werner: S of Werner pairs of the claimed fidelity, perfect local operations.
-        claimed_s_low, claimed_s_high: smallest and largest S that any pairs of the claimed
+        s_werner_if_local_perfect: S of Werner pairs of the claimed fidelity, perfect local operations.
+        s_low_if_local_perfect, s_high_if_local_perfect: smallest and largest S that any pairs of the claimed
             fidelity (with its stated error) can give, perfect local operations.
     """
 
@@ -104,9 +104,9 @@ class ChshResult(msgspec.Struct, frozen=True):
     correlators: tuple[tuple[float | None, ...], ...]
     trials: tuple[tuple[int, ...], ...]
     mean_goodness: float
-    claimed_s_werner: float
-    claimed_s_low: float
-    claimed_s_high: float
+    s_werner_if_local_perfect: float
+    s_low_if_local_perfect: float
+    s_high_if_local_perfect: float
 
 
 async def alice(session: Session) -> ChshResult:
@@ -189,9 +189,9 @@ def result(
         correlators=((means[0], means[1]), (means[2], means[3])),
         trials=(tuple(trials[0]), tuple(trials[1])),
         mean_goodness=goodness,
-        claimed_s_werner=chsh_werner(goodness),
-        claimed_s_low=CHSH_QUANTUM * (2.0 * (goodness - goodness_error) - 1.0),
-        claimed_s_high=CHSH_QUANTUM * min(1.0, goodness + goodness_error),
+        s_werner_if_local_perfect=chsh_werner(goodness),
+        s_low_if_local_perfect=CHSH_QUANTUM * (2.0 * (goodness - goodness_error) - 1.0),
+        s_high_if_local_perfect=CHSH_QUANTUM * min(1.0, goodness + goodness_error),
     )
 
 

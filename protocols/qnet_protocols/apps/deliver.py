@@ -9,10 +9,11 @@ fidelity.
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import msgspec
 
-from qnet.runtime.session import RequestFailed, Session
+from qnet.runtime.session import LONGEST_S, RequestFailed, Session
 from qnet.seams import App
 
 
@@ -24,16 +25,16 @@ class DeliverParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         to_node: who is asked; a neighbour.
         pairs: how many pairs, >= 1.
         minimum_fidelity: lowest acceptable claimed fidelity, 0..1.
-        within_s: simulated seconds for all pairs; 0 = no limit.
-        purpose: port number that both sides use.
+        within_s: simulated seconds for all pairs, at most a thousand hours; 0 = no limit.
+        purpose: port number that both sides use, below 65536.
     """
 
     from_node: str = "alice"
     to_node: str = "bob"
-    pairs: int = 1000
-    minimum_fidelity: float = 0.0
-    within_s: float = 0.0
-    purpose: int = 0
+    pairs: Annotated[int, msgspec.Meta(ge=1)] = 1000
+    minimum_fidelity: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
+    within_s: Annotated[float, msgspec.Meta(ge=0.0, le=LONGEST_S)] = 0.0
+    purpose: Annotated[int, msgspec.Meta(ge=0, lt=1 << 16)] = 0
 
 
 class DeliverResult(msgspec.Struct, frozen=True):

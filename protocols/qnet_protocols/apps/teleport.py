@@ -124,7 +124,7 @@ class TeleportResult(msgspec.Struct, frozen=True):
         stderr: its standard error, binomial.
         trials, right: by name of the state.
         mean_goodness: mean claimed fidelity of the pairs.
-        claimed_fraction: (2F + 1)/3 of that, perfect local operations.
+        fraction_if_local_perfect: (2F + 1)/3 of that, perfect local operations.
         classical_limit: what could be had without entanglement.
     """
 
@@ -134,7 +134,7 @@ class TeleportResult(msgspec.Struct, frozen=True):
     trials: dict[str, int]
     right: dict[str, int]
     mean_goodness: float
-    claimed_fraction: float
+    fraction_if_local_perfect: float
     classical_limit: float
 
 
@@ -225,7 +225,7 @@ def _result(verified: Verified, goodness: float) -> TeleportResult:
         trials=dict(zip(names, verified.trials, strict=True)),
         right=dict(zip(names, verified.right, strict=True)),
         mean_goodness=goodness,
-        claimed_fraction=(2.0 * goodness + 1.0) / 3.0,
+        fraction_if_local_perfect=(2.0 * goodness + 1.0) / 3.0,
         classical_limit=CLASSICAL_LIMIT,
     )
 

@@ -1,4 +1,4 @@
-"""``python -m qnet.cli``: the command line without its script on the path."""
+"""``python -m qnet``: the command line without its script on the path."""
 
 import sys
 
