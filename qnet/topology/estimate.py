@@ -2,9 +2,10 @@
 
 Theory
     A heralding scheme lists its successful click patterns with probability and state. Emission
-    happens ``preparation`` after the start of an attempt; the photons need ``flights`` to the
-    station, the longer flight ends with the click, and the herald needs as long to come back. From
-    emission on, both memories decay. The end that asked for the pair (its origin, A or B) brings
+    from the longer arm happens ``preparation`` after the start of an attempt; the photons need
+    ``flights`` to the station and meet there, so that the shorter arm emits later by the difference;
+    the herald needs the longer flight to come back. Each memory decays from the departure of its
+    own photon on, ``flights[i]`` before the click. The end that asked for the pair (its origin, A or B) brings
     it to Phi+ by one single-qubit gate; both ends deliver at the same instant, when the slower of
     the two ends would have done so:
 
@@ -52,7 +53,10 @@ NUMERICAL_MARGIN: Final = 1e-6
 
 @dataclass(frozen=True)
 class Timing:
-    """Times of one link, in the words of :class:`qnet.plan.LinkPlan`."""
+    """Times of one link, in the words of :class:`qnet.plan.LinkPlan`.
+
+    "Emission" is the earlier of the two departures, that of the longer arm.
+    """
 
     flights: tuple[Duration, Duration]
     cycle: Duration
@@ -68,6 +72,10 @@ class Timing:
     def delivery(self) -> int:
         """From emission to the delivery at both ends."""
         return 2 * max(self.flights) + max(self.correction)
+
+    def lag(self, side: int) -> int:
+        """From emission to the departure of the photon of ``side``."""
+        return max(self.flights) - self.flights[side]
 
 
 def estimate(
@@ -115,7 +123,8 @@ def _delivered(
     """Fidelity to Phi+ at delivery if ``origin`` corrects ``acts_at`` ps after emission."""
     state: Matrix4 = outcome.state
     for side in (0, 1):
-        state = stored(state, side, acts_at, ends[side].coherence_of(0))
+        kept = acts_at - timing.lag(side)
+        state = stored(state, side, kept, ends[side].coherence_of(0))
     if outcome.label != (0, 0):
         state = corrected(state, origin, outcome.label)
         mixing = depolarising_from_fidelity(ends[origin].gate_1q.fidelity, 1)

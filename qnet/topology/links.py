@@ -24,6 +24,7 @@ from qnet import plugins
 from qnet.hardware import Platform, Station
 from qnet.ids import LinkId, NodeId
 from qnet.plan import LinkOptics, LinkPlan, NodePlan
+from qnet.seams import checked_outcomes
 from qnet.topology.check import At, name, nearest, table, typed
 from qnet.topology.estimate import Timing, estimate
 from qnet.units import GROUP_INDEX_FIBRE, Duration, duration_from_s, light_time
@@ -135,11 +136,11 @@ def _link(key: str, value: object, nodes: Mapping[str, NodePlan], links: At) -> 
     optics = _optics(entry, arms_m, platforms, station)
     timing = _timing(entry, arms_m, platforms)
     try:
-        outcomes = scheme.outcomes(optics)
+        outcomes = checked_outcomes(link, scheme, optics)
     except ValueError as refusal:
         raise at.error(f"scheme {scheme.name} refuses this link: {refusal}") from refusal
     success_prob = sum(outcome.prob for outcome in outcomes)
-    if not 0.0 < success_prob <= 1.0 + 1e-9:
+    if success_prob <= 0.0:
         raise at.error("the chance that an attempt is heralded must be > 0", success_prob)
     prediction = estimate(outcomes, timing, platforms)
     if prediction.rate_hz < LOWEST_RATE_HZ:

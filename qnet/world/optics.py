@@ -2,24 +2,28 @@
 
 Theory
     Attempts of a link lie on a grid of its cycle. They begin when both ends are armed. Attempt k (from 1)
-    of a run emits at ``start + preparation + (k - 1) cycle`` and may click at the station one (longer) time
-    of flight later. *Skip-ahead* draws the index of the first success from the geometric law in one go and
-    puts one click on the agenda; *exact* attempts are drawn one by one, photon by photon, from the
-    scheme's own sampler, which shares nothing with its closed form. Attempts are independent, so both give
-    the same law. In both, a pair gets the state that belongs to its click pattern.
+    of a run begins to emit at ``e = start + preparation + (k - 1) cycle`` and may click at the station one
+    (longer) time of flight later. Both photons meet there: the one of end i leaves at
+    ``e + max(flights) - flights[i]``, that of the longer arm at e.
 
-    On a click both ends are disarmed and the state is put into the two slots as of its emission: the
-    decay on the way is charged lazily by the store.
+    *Skip-ahead* draws the index of the first success from the geometric law in one go and puts one click on
+    the agenda; *exact* attempts are drawn one by one, photon by photon, from the scheme's own sampler, which
+    shares nothing with its closed form. Attempts are independent, so both give the same law. In both, a pair
+    gets the state that belongs to its click pattern.
+
+    On a click both ends are disarmed and the state is put into the two slots, each half as of the departure
+    of its own photon: the decay on the way is charged lazily by the store.
 
 Abort
-    ``Abort`` at instant t stops every emission at or after t. A photon emitted before t is on its way and
-    may still click. The end that aborted has its slot back at once, so its half of such a late pair is
-    lost: it is traced out, and the other end keeps what is left. An end's ``until`` acts like an abort at
-    that instant.
+    ``Abort`` at instant t stops every departure from this end at or after t. A photon that left before t
+    is on its way and may still click. The end that aborted has its slot back at once, so its half of such
+    a late pair is lost: it is traced out, and the other end keeps what is left. An end's ``until`` acts
+    like an abort at that instant. An attempt whose second photon never leaves is no attempt: it neither
+    clicks nor counts.
 
 Validity
-    Both photons of an attempt meet at the station: the arm with the shorter flight emits later. Attempt
-    grids of the two ends are taken to be synchronous.
+    Attempt grids of the two ends are taken to be synchronous. A lone photon, its partner stopped, does not
+    click together with a dark count.
 
 Sources
     [1] Dahlberg et al., "A link layer protocol for quantum networks", SIGCOMM 2019 (polled attempts).
@@ -33,11 +37,11 @@ from functools import partial
 
 import msgspec
 
-from qnet.errors import BackendError
+from qnet.errors import BackendError, PluginError
 from qnet.ids import LinkId, NodeId, OpId, SlotId
 from qnet.plan import LinkPlan
 from qnet.randomness import geometric, keyed_uniform
-from qnet.seams import ClickOutcome, HeraldingScheme
+from qnet.seams import ClickOutcome, HeraldingScheme, checked_outcomes
 from qnet.units import Instant
 from qnet.wire.codes import Refusal
 from qnet.wire.control import Clicked
@@ -59,22 +63,37 @@ class AttemptRunning(BackendError):
 
 @dataclass(slots=True)
 class Arm:
-    """One armed end: which slot emits, and until when."""
+    """One armed end: which slot emits, and until when.
+
+    ``lag`` is how much later than that of the longer arm its photon leaves, so that both meet.
+    """
 
     node: NodeId
     op: OpId
     slot: SlotId
     until: Instant | None
+    lag: int
     holds_slot: bool = True
 
     def open_at(self, instant: int) -> bool:
-        """Whether a photon may leave at ``instant``."""
+        """Whether a photon may leave this end at ``instant``."""
         return self.until is None or instant < self.until
+
+    def stops_at(self, now: int) -> int:
+        """First instant at which no photon leaves any more, if the end stops at ``now`` at the latest."""
+        return now if self.until is None else min(now, self.until)
+
+    def departure(self, emitted: int) -> Instant:
+        """When its photon leaves in the attempt whose longer arm emits at ``emitted``."""
+        return Instant(emitted + self.lag)
 
 
 @dataclass(slots=True)
 class Attempts:
-    """Attempts under way between two armed ends."""
+    """Attempts under way between two armed ends.
+
+    ``index`` and ``emitted_at`` (departure from the longer arm) are those of the attempt that is due.
+    """
 
     number: int
     start: Instant
@@ -87,7 +106,8 @@ class Attempts:
 class PairCreated(msgspec.Struct, frozen=True, tag=True, tag_field="type"):
     """For the truth trace: a click made a state.
 
-    ``lost`` names the ends whose half was given up before the click.
+    ``emitted_at`` is the earlier of the two departures, that of the longer arm. ``lost`` names the ends
+    whose half was given up before the click.
     """
 
     link: LinkId
@@ -116,6 +136,9 @@ class Optics:
         seed: of the run; every draw is keyed by link, run and attempt.
         schemes: heralding scheme by name.
         created: told of every click, in order, for the trace.
+
+    Raises:
+        PluginError: the outcomes of a scheme break a rule of :func:`qnet.seams.checked_outcomes`.
     """
 
     def __init__(
@@ -137,13 +160,25 @@ class Optics:
         self._links: dict[LinkId, _Link] = {}
         self._by_op: dict[tuple[NodeId, OpId], LinkId] = {}
         self._by_slot: dict[tuple[NodeId, SlotId], Arm] = {}
-        self.attempts_made: dict[LinkId, int] = {}
+        self._made: dict[LinkId, int] = {}
         for plan in links:
             scheme = schemes[plan.scheme]
-            outcomes = tuple(scheme.outcomes(plan.optics))
-            total = sum(outcome.prob for outcome in outcomes)
+            outcomes = checked_outcomes(plan.name, scheme, plan.optics)
+            total = min(1.0, sum(outcome.prob for outcome in outcomes))
             self._links[plan.name] = _Link(plan, outcomes, total, scheme)
-            self.attempts_made[plan.name] = 0
+            self._made[plan.name] = 0
+
+    def attempts(self, until: Instant) -> dict[LinkId, int]:
+        """Attempts of each link whose photons have both left before ``until``, open runs included.
+
+        Args:
+            until: the present or later, e.g. the end of the run.
+        """
+        made = dict(self._made)
+        for name, link in self._links.items():
+            if link.attempts is not None:
+                made[name] += self._emitted(link, link.attempts, until)
+        return made
 
     def arm(
         self, node: NodeId, op: OpId, name: LinkId, slot: SlotId, until: Instant | None
@@ -165,7 +200,9 @@ class Optics:
                 f"{node} must end attempt run {link.arms[node].op} on {name} before the next", op=op
             )
         self._store.reserve(node, slot, now)
-        arm = Arm(node, op, slot, until)
+        flights = link.plan.flights
+        lag = max(flights) - flights[link.plan.ends.index(node)]
+        arm = Arm(node, op, slot, until, lag)
         link.arms[node] = arm
         self._by_op[node, op] = name
         self._by_slot[node, slot] = arm
@@ -199,14 +236,18 @@ class Optics:
             arm.holds_slot = False
             self._store.unreserve(arm.node, arm.slot)
         attempts = link.attempts
-        if attempts is None:
-            return
-        stopped_at = now if arm.until is None else min(now, arm.until)
-        if attempts.due is not None and attempts.emitted_at >= stopped_at:
+        if attempts is None or all(one is not arm for one in attempts.arms):
+            return  # nothing of this arm has left: it may wait for the click of an earlier run
+        stopped_at = arm.stops_at(now)
+        if attempts.due is not None and arm.departure(attempts.emitted_at) >= stopped_at:
             attempts.due.cancelled = True
             attempts.due = None
         if attempts.due is None:
-            self._count(link, attempts, stopped_at)
+            other = attempts.arms[1 - attempts.arms.index(arm)]
+            made = self._departures(link, attempts, arm, stopped_at)
+            if other.until is not None:
+                made = min(made, self._departures(link, attempts, other, other.until))
+            self._made[link.plan.name] += made
             link.attempts = None
 
     def _forget(self, link: _Link, arm: Arm) -> None:
@@ -216,11 +257,18 @@ class Optics:
         if self._by_slot.get((arm.node, arm.slot)) is arm:
             del self._by_slot[arm.node, arm.slot]
 
-    def _count(self, link: _Link, attempts: Attempts, stopped_at: int) -> None:
-        first = attempts.start + link.plan.preparation
-        if stopped_at > first:
-            made = -(-(stopped_at - first) // link.plan.cycle)
-            self.attempts_made[link.plan.name] += made
+    def _departures(self, link: _Link, attempts: Attempts, arm: Arm, before: int) -> int:
+        """Photons of a run that leave ``arm`` before an instant."""
+        first = arm.departure(self._emission(link, attempts, 1))
+        return max(0, -(-(before - first) // link.plan.cycle))
+
+    def _emitted(self, link: _Link, attempts: Attempts, before: int) -> int:
+        """Attempts of an open run whose photons both leave before an instant."""
+        made = min(
+            self._departures(link, attempts, arm, arm.stops_at(before)) for arm in attempts.arms
+        )
+        # The due attempt of a run is the last one: it clicks, or the run is drawn attempt by attempt.
+        return made if attempts.due is None else min(made, attempts.index)
 
     def _begin_if_ready(self, link: _Link, now: Instant) -> None:
         """Begin when both ends are armed and no photon of an earlier run is still on its way."""
@@ -241,8 +289,8 @@ class Optics:
     def _emission(self, link: _Link, attempts: Attempts, index: int) -> int:
         return attempts.start + link.plan.preparation + (index - 1) * link.plan.cycle
 
-    def _open(self, attempts: Attempts, instant: int) -> bool:
-        return all(arm.open_at(instant) for arm in attempts.arms)
+    def _open(self, attempts: Attempts, emitted: int) -> bool:
+        return all(arm.open_at(arm.departure(emitted)) for arm in attempts.arms)
 
     def _skip_ahead(self, link: _Link, attempts: Attempts) -> None:
         name = link.plan.name
@@ -304,7 +352,14 @@ class Optics:
             return
         # The sample knows which photons were lost; nobody in the network can. The pair gets the state that
         # belongs to its clicks, so that a claim can be held against it pair by pair.
-        outcome = next(one for one in link.outcomes if one.pattern == drawn.pattern)
+        for outcome in link.outcomes:
+            if outcome.pattern == drawn.pattern:
+                break
+        else:
+            raise PluginError(
+                f"heralding scheme {link.scheme.name}: on link {link.plan.name} sample must draw a "
+                f"pattern that outcomes lists, got {drawn.pattern}"
+            )
         self._schedule_click(link, attempts, attempts.index, attempts.emitted_at, outcome)
 
     def _click(self, link: _Link, attempts: Attempts, outcome: ClickOutcome, now: Instant) -> None:
@@ -315,17 +370,21 @@ class Optics:
             arm.holds_slot = False
             self._forget(link, arm)
         first, second = attempts.arms
-        self.attempts_made[link.plan.name] += attempts.index
+        self._made[link.plan.name] += attempts.index
         if len(kept) == 2:
             self._store.create_pair(
-                (first.node, first.slot), (second.node, second.slot), outcome.state, emitted
+                (first.node, first.slot),
+                (second.node, second.slot),
+                outcome.state,
+                first.departure(emitted),
+                second.departure(emitted),
             )
         elif kept:
             arm = kept[0]
             self._store.create_single(
                 (arm.node, arm.slot),
                 _reduced(outcome.state, keep=attempts.arms.index(arm)),
-                emitted,
+                arm.departure(emitted),
             )
         lost = tuple(arm.node for arm in attempts.arms if arm not in kept)
         self._created(

@@ -1,7 +1,9 @@
 """The record of a run: the canonical trace and the table of delivered pairs.
 
-The trace is one JSON line per step, merged in the order (instant, round, node, step of the node), the
-world's own lines first. Its SHA-256 is the run's fingerprint: equal for equal plans in every mode.
+The trace is one JSON line per step, in the order (instant, round). Within a round come first the clicks
+(the world's optics lines), then the lines of the nodes by (node, step of the node), then the world's truth
+about what they did (pairs delivered or expired). Its SHA-256 is the run's fingerprint: equal for equal
+plans in every mode.
 
 Files are appended in whole lines, so that what was recorded survives a killed process: the table with
 every pair, the trace whenever a pair is delivered or a block is full.

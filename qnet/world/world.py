@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -61,9 +61,13 @@ OWN_TURNS: Final = 1000
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a run ended: "done", or "until" when the bound of simulated time was reached."""
+    """What ended a run, and when.
 
-    status: str
+    ``by`` is "applications" when they have returned, "until" when the bound of simulated time was reached:
+    ``at`` is that bound then.
+    """
+
+    by: Literal["applications", "until"]
     at: Instant
 
 
@@ -150,7 +154,7 @@ class World:
         """
         authority = self.authority
         if len(self.app_results) >= len(self.plan.app.roles):
-            self.verdict = Verdict("done", authority.now)
+            self.verdict = Verdict("applications", authority.now)
             return None
         until = self.plan.until
         own_turns = 0
@@ -166,7 +170,7 @@ class World:
             turn = authority.next_turn()
             if turn is None:
                 if self._initiators <= self.app_results.keys():
-                    self.verdict = Verdict("done", authority.now)
+                    self.verdict = Verdict("applications", authority.now)
                     return None
                 raise ClockStalled(self._stalled())
             for action in turn.actions:
@@ -382,6 +386,11 @@ class World:
         )
 
     # ------------------------------------------------------------ words
+
+    @property
+    def reached(self) -> Instant:
+        """How far simulated time has come: the last turn, or the bound that ended the run."""
+        return self.authority.now if self.verdict is None else self.verdict.at
 
     def _stalled(self) -> str:
         waiting = sorted(set(self.plan.app.roles) - set(self.app_results))

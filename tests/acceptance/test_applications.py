@@ -22,15 +22,17 @@ TOPOLOGY = Path(__file__).parents[2] / "deploy" / "topologies" / "ion-pair.toml"
 
 
 def delivered_correlators(link: LinkPlan, platform: Platform) -> Correlators:
-    """The pair at delivery: A4.2 at the click, T2 of both ions since emission, one correction gate."""
+    """The pair at delivery: A4.2 at the click, T2 of both ions since their own photons left, one gate."""
     heralded = double_click(link.optics)
     # The correction gate relabels Psi+ to Phi+ (for Psi- the weights are the same, relabelled).
     x, z = 1, 0
     weights = heralded.weights_plus
     moved = tuple(weights[2 * (i ^ x) + (j ^ z)] for i in (0, 1) for j in (0, 1))
     a, b, c = correlators(moved)  # type: ignore[arg-type]
-    wait_s = seconds(2 * max(link.flights)) + platform.gate_1q.duration_s
-    dephased = math.exp(-2 * wait_s / platform.communication.t2_s)
+    # Until the click each ion waits for its own photon's flight, from then on for the longer one's herald.
+    to_delivery_s = seconds(max(link.flights)) + platform.gate_1q.duration_s
+    waits_s = [seconds(flight) + to_delivery_s for flight in link.flights]
+    dephased = math.exp(-sum(waits_s) / platform.communication.t2_s)
     gate = 1 - depolarising_from_fidelity(platform.gate_1q.fidelity, 1)
     return a * dephased * gate, b * dephased * gate, c * gate
 

@@ -22,6 +22,8 @@ CYCLE, PREPARATION, FLIGHT = 1_000_000, 100_000, 300_000
 EMISSION = PREPARATION
 """Instant of the first emission of a run that is armed at instant 0."""
 CLICK = EMISSION + FLIGHT
+LEAVES = {ALICE: EMISSION, BOB: EMISSION + FLIGHT // 2}
+"""When the photon of each end leaves in that attempt: bob's arm is half as long, both meet at the click."""
 PSI_PLUS = ((0, 0, 0, 0), (0, 0.5, 0.5, 0), (0, 0.5, 0.5, 0), (0, 0, 0, 0))
 
 
@@ -39,6 +41,14 @@ def sure(prob: float = 1.0) -> HeraldingScheme:
     return HeraldingScheme("sure", lambda _: (outcome,), sample, _unused, _unused, ())
 
 
+def _platform(t2_s: float) -> Platform:
+    memory = Coherence(math.inf, t2_s)
+    return Platform(
+        "test", 2, 0, memory, memory, Operation(0.0), Operation(0.0), Operation(0.0),
+        Readout(0.0), Emission(1e-6, 1.0, 1e-6),
+    )  # fmt: skip
+
+
 @dataclass
 class Bench:
     """Two processors of two slots each, a station, one link."""
@@ -49,20 +59,18 @@ class Bench:
     seed: int = 1
     cycle: int = CYCLE
     t2_s: float = math.inf
+    t2_bob_s: float | None = None
+    flights: tuple[int, int] = (FLIGHT, FLIGHT // 2)
 
     def __post_init__(self) -> None:
         self.authority = Authority(dict.fromkeys((ALICE, BOB, MIDDLE), "host"))
-        memory = Coherence(math.inf, self.t2_s)
-        platform = Platform(
-            "test", 2, 0, memory, memory, Operation(0.0), Operation(0.0), Operation(0.0),
-            Readout(0.0), Emission(1e-6, 1.0, 1e-6),
-        )  # fmt: skip
-        self.store = Store(QutipEngine(), {ALICE: platform, BOB: platform})
+        t2_bob_s = self.t2_s if self.t2_bob_s is None else self.t2_bob_s
+        self.store = Store(QutipEngine(), {ALICE: _platform(self.t2_s), BOB: _platform(t2_bob_s)})
         self.created: list[PairCreated] = []
         self.clicks: list[tuple[int, tuple[int, ...]]] = []
         link = LinkPlan(
             LINK, (ALICE, BOB), MIDDLE, "sure", {}, "none", {}, self.optics_plan,
-            (Duration(FLIGHT), Duration(FLIGHT // 2)), Duration(FLIGHT), Duration(self.cycle),
+            (Duration(self.flights[0]), Duration(self.flights[1])), Duration(FLIGHT), Duration(self.cycle),
             Duration(PREPARATION), (Duration(0), Duration(0)),
             Estimate(1.0, Duration(self.cycle), 1.0, 1.0, 0.0, 1.0),
         )  # fmt: skip
@@ -77,6 +85,11 @@ class Bench:
         )
         self.authority.first_turn()
         self._ops = 0
+
+    @property
+    def attempts(self) -> dict[LinkId, int]:
+        """Attempts made so far."""
+        return self.optics.attempts(self.authority.now)
 
     @property
     def now(self) -> int:

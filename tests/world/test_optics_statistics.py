@@ -84,7 +84,7 @@ def test_number_of_attempts_is_geometric(exact: bool, prob: float, pairs: int) -
     bench = Bench(scheme=sure(prob), exact=exact, seed=11)
     indices, _, _ = attempts_and_fidelities(bench, pairs, lambda _: (1, 0))
     assert_geometric(indices, prob)
-    assert sum(indices) == next(iter(bench.optics.attempts_made.values()))
+    assert sum(indices) == next(iter(bench.attempts.values()))
 
 
 def test_number_of_attempts_is_geometric_for_tiny_probabilities() -> None:
