@@ -93,6 +93,20 @@ def summarise(
     return summary
 
 
+def unbuilt(plan: RunPlan, mode: str, fault: str, wall_s: float = 0.0) -> dict[str, Any]:
+    """What can be said of a run that has no world to sum up."""
+    return {
+        "network": plan.network,
+        "seed": plan.seed,
+        "mode": mode,
+        "status": "failed",
+        "versions": versions(),
+        "simulated_s": 0.0,
+        "wall_s": round(wall_s, 3),
+        "fault": fault,
+    }
+
+
 def finish(world: World, summary: dict[str, Any], folder: Path | None) -> bytes:
     """Close the record and write the summary; its JSON."""
     world.recorder.close()

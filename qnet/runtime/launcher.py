@@ -31,7 +31,7 @@ import trio
 from qnet.errors import NodeLost, QnetError, RuntimeFault
 from qnet.ids import NodeId
 from qnet.plan import RunPlan
-from qnet.runtime.assembly import SUMMARY_FILE, versions
+from qnet.runtime.assembly import SUMMARY_FILE, unbuilt
 from qnet.runtime.connection import Connection
 from qnet.runtime.guard import exit_words, process_state
 from qnet.runtime.run import RunOptions, RunOutcome
@@ -411,14 +411,9 @@ def _outcome(
     summary = state.summary
     fault = state.fault
     if summary is None:
-        summary = {
-            "network": plan.network,
-            "seed": plan.seed,
-            "mode": "processes",
-            "versions": versions(),
-            "wall_s": round(wall_s, 3),
-            "simulated_s": seconds(state.progress.at) if state.progress else 0.0,
-        }
+        summary = unbuilt(plan, "processes", fault, wall_s)
+        if state.progress is not None:
+            summary["simulated_s"] = seconds(state.progress.at)
     elif not fault and summary["status"] != "done":
         fault = summary["fault"]
         killed = [

@@ -22,11 +22,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from qnet import __version__
 from qnet.errors import NodeLost, QnetError, RunInterrupted, WireError
 from qnet.ids import NodeId
 from qnet.plan import RunPlan
-from qnet.runtime.assembly import build_world, finish, summarise
+from qnet.runtime.assembly import build_world, finish, summarise, unbuilt
 from qnet.runtime.connection import Connection, expect
 from qnet.runtime.guard import die_with_parent, pin_to, seldom_collecting
 from qnet.runtime.log import configure
@@ -364,9 +366,17 @@ def main() -> None:
         log.info("world_ready", hosts=len(hosts), nodes=len(host_of))
         return world
 
-    with seldom_collecting():
-        world, summary = server.serve(build)
-    data = finish(world, summary, folder)
+    try:
+        with seldom_collecting():
+            world, summary = server.serve(build)
+    except Exception as error:  # a plan or a plug-in with which no world can be built
+        log.exception("world_not_built")
+        summary = unbuilt(
+            opened.plan, opened.mode, f"the world cannot be built: {type(error).__name__}: {error}"
+        )
+        data = msgspec.json.encode(summary)
+    else:
+        data = finish(world, summary, folder)
     log.info("world_finished", status=summary["status"], fault=summary.get("fault", ""))
     try:
         control.send(Finished(data))

@@ -293,3 +293,17 @@ def test_failing_step_is_on_disk_in_every_mode(tmp_path: Path) -> None:
         assert "the metronome offers no service" in found.fault
         last = (tmp_path / mode / "trace.jsonl").read_bytes().splitlines()[-1]
         assert b"the metronome offers no service" in last
+
+
+@pytest.mark.processes
+def test_world_that_cannot_be_built_says_why(tmp_path: Path) -> None:
+    """A plan made by hand that no compiler would have let through."""
+    file = tmp_path / "pair.toml"
+    file.write_text(TOPOLOGY)
+    plan = load(file)
+    link = plan.links[0]
+    impossible = msgspec.structs.replace(link.optics, visibility=3.0)
+    plan = msgspec.structs.replace(plan, links=(msgspec.structs.replace(link, optics=impossible),))
+    outcome = run(plan, RunOptions())
+    assert outcome.status == "failed"
+    assert "visibility must obey 0 <= visibility <= 1, got 3.0" in outcome.fault
