@@ -73,11 +73,13 @@ def pairs_over_time(flows: Sequence[Flow], plan: RunPlan | None) -> Figure:
     last_s = max(seconds(pairs[-1].delivered_at_ps) for _, pairs in flows)
     unit_s, unit = time_unit(last_s)
     figure, axes = _canvas("Delivered pairs")
+    drawn: set[str] = set()
     for name, pairs in flows:
         times = [0.0, *(seconds(pair.delivered_at_ps) / unit_s for pair in pairs)]
         axes.step(times, range(len(pairs) + 1), where="post", label=f"{name}, measured")
         link = None if plan is None else next(x for x in plan.links if x.name == pairs[0].link)
-        if link is not None:
+        if link is not None and link.name not in drawn:  # both directions have the same closed form
+            drawn.add(link.name)
             start_s = min(seconds(pair.requested_at_ps) for pair in pairs)
             end_s = seconds(pairs[-1].delivered_at_ps)
             rate_hz = link.estimate.rate_hz
@@ -101,11 +103,12 @@ def waiting_times(flows: Sequence[Flow]) -> Figure:
     longest_s = max(max(values) for values in waits.values())
     unit_s, unit = time_unit(longest_s)
     figure, axes = _canvas("Time waited for a pair")
+    bins = min(BINS, max(len(values) for values in waits.values()))
+    edges = [longest_s / unit_s * edge / bins for edge in range(bins + 1)]
     for name, values in waits.items():
         mean_s = sum(values) / len(values)
-        scaled = [value / unit_s for value in values]
         label = f"{name}, mean {mean_s / unit_s:.4g} {unit}"
-        axes.hist(scaled, bins=min(BINS, max(1, len(scaled))), alpha=0.6, label=label)
+        axes.hist([value / unit_s for value in values], bins=edges, alpha=0.6, label=label)
     axes.set_xlabel(f"time from request or preceding delivery ({unit})")
     axes.set_ylabel("pairs per bin")
     axes.set_xlim(left=0.0)
@@ -137,6 +140,7 @@ def fidelities(flows: Sequence[Flow]) -> Figure:
             ".",
             markersize=4,
             color=colour,
+            zorder=3,  # above the line of the claim
             label=f"{name}, true",
         )
         times = [seconds(pair.delivered_at_ps) / unit_s for pair in pairs]

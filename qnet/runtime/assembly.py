@@ -84,6 +84,10 @@ def summarise(
     }
     if world.verdict is not None:
         summary["ended_by"] = world.verdict.by
+    if plan.exact_attempts:
+        summary["exact_attempts"] = True
+    if plan.explore_schedule:
+        summary["explore_schedule"] = plan.explore_schedule
     if max_lag_s > 0.0:
         summary["max_lag_s"] = round(max_lag_s, 3)
     if fault:
