@@ -56,6 +56,8 @@ class Endings:
 
     def next_deadline(self) -> Instant | None:
         """When the next Close goes again."""
+        if not self._closings:
+            return None
         return min((closing.resend_at for closing in self._closings.values()), default=None)
 
     def resend(self, now: Instant) -> list[Effect]:
