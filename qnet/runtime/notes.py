@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qnet.ids import LinkId, NodeId, RequestId, pair_id
+from qnet.ids import LinkId, NodeId, pair_id
 from qnet.layers.link import Err, Expired, Ok, RequestEnded
 from qnet.wire.control import Delivered, ExpiryNote, Output, RequestNote
 
@@ -18,25 +18,21 @@ class Notes:
 
     def __init__(self, links: dict[NodeId, LinkId]) -> None:
         self._links = links
-        self._delivered: dict[RequestId, int] = {}
 
     def __call__(self, indication: Any) -> list[Output]:
         """The notes of one indication."""
         match indication:
             case Ok():
-                count = self._delivered.get(indication.request, 0)
-                self._delivered[indication.request] = count + 1
                 return [_delivered(indication)]
             case Expired(request, remote, _, low, high):
                 link = self._links[remote]
                 pairs = tuple(pair_id(link, number) for number in range(low, high + 1))
                 return [ExpiryNote(pairs, request)]
             case Err() | RequestEnded():
-                delivered = self._delivered.pop(indication.request, 0)
                 if not indication.origin:
                     return []
                 outcome = indication.code.name if isinstance(indication, Err) else "ended"
-                return [RequestNote(indication.request, indication.remote, 0, outcome, delivered)]
+                return [RequestNote(indication.request, indication.remote, 0, outcome)]
             case _:
                 return []
 

@@ -95,8 +95,6 @@ class RequestNote(_Item, frozen=True, tag="request"):
     remote: NodeId
     number: int
     outcome: str
-    delivered: int = 0
-    detail: str = ""
 
 
 class ExpiryNote(_Item, frozen=True, tag="expiry"):

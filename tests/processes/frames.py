@@ -86,7 +86,7 @@ class SeedFrames:
             Discard(SlotId(3)),
             delivered,
             RequestNote(RequestId("alice/1"), BOB, 5, "open"),
-            RequestNote(RequestId("alice/1"), BOB, 0, "ended", 5, "x"),
+            RequestNote(RequestId("alice/1"), BOB, 0, "ended"),
             ExpiryNote((PairId("alice-bob#1"),), RequestId("alice/1")),
             AppEnded("requester", encode_body({"delivered": 5, "mean": 0.5, "error": ""})),
         ]
