@@ -16,6 +16,8 @@ SlotId = NewType("SlotId", int)
 RequestId = NewType("RequestId", str)
 AttemptId = NewType("AttemptId", str)
 PairId = NewType("PairId", str)
+CircuitId = NewType("CircuitId", str)
+"""A virtual circuit, named by its head end: ``alice>eve/3``."""
 OpId = NewType("OpId", str)
 """Operation id, unique under its node; a repeat of a command with the same id returns the stored result."""
 

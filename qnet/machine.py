@@ -31,24 +31,44 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``kind`` is ``layer.protocol/message@version``. A protocol lists its message types in its catalogue
     entry; a body is decoded only after its kind is known.
+
+    ``reliable`` messages reach the peer in the order of sending, each once, or the machines of both ends
+    get :class:`PeerLost`: where the classical plane can lose messages, the node repeats them
+    (:mod:`qnet.runtime.courier`). Others are datagrams: they may be lost, doubled or overtaken, and their
+    protocol looks after itself.
     """
 
     kind: ClassVar[str] = ""
+    reliable: ClassVar[bool] = True
 
 
 # ---------------------------------------------------------------- inputs
 
 
 class Requested(Record, frozen=True):
-    """The layer above asks for something."""
+    """The machine above asks for something; ``source`` is its name, "app" for the application."""
 
     request: Any
+    source: str = ""
 
 
 class Indicated(Record, frozen=True):
-    """The layer below reports something."""
+    """The machine below reports something; ``source`` is its name, e.g. "link:alice-bob"."""
 
     indication: Any
+    source: str = ""
+
+
+class PeerLost(Record, frozen=True):
+    """Reliable messages to or from ``peer`` were lost for good: what both shared is void.
+
+    Every machine above the physical layer gets it. Both ends do, once per break: when repeating a message
+    was of no use for the patience of the run, or when the peer came back without its memory
+    (``restarted``). What is sent from now on arrives again, if anything does.
+    """
+
+    peer: NodeId
+    restarted: bool = False
 
 
 class Received(Record, frozen=True):
@@ -90,7 +110,9 @@ class DeadlineReached(Record, frozen=True):
     """The instant of :meth:`Machine.next_deadline` has come."""
 
 
-Input = Requested | Indicated | Received | Applied | Observed | Acquired | DeadlineReached
+Input = (
+    Requested | Indicated | Received | PeerLost | Applied | Observed | Acquired | DeadlineReached
+)
 
 # ---------------------------------------------------------------- effects
 
@@ -147,13 +169,21 @@ class Withdraw(Record, frozen=True):
 
 
 class Request(Record, frozen=True):
-    """Ask the layer below."""
+    """Ask a machine below. ``to`` is its name; it may be left out if there is only one.
+
+    The slot named by the request's field ``slot``, if it has one, passes to that machine.
+    """
 
     request: Any
+    to: str = ""
 
 
 class Indicate(Record, frozen=True):
-    """Tell the layer above. ``slots`` pass to the holder above with it."""
+    """Tell the machine above. ``slots`` pass to it with the indication.
+
+    Of several users above, the one gets it whose request it is about; at the peer of a request, the one
+    that accepts its purpose (:mod:`qnet.runtime.wiring`).
+    """
 
     indication: Any
     slots: tuple[SlotId, ...] = ()

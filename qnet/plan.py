@@ -12,7 +12,7 @@ import msgspec
 
 from qnet.hardware import Platform, Station
 from qnet.ids import LinkId, NodeId
-from qnet.units import Duration
+from qnet.units import Duration, Instant
 
 
 class _Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,6 +41,13 @@ class LinkOptics(_Plan, frozen=True):
     spin_photon_b: float = 1.0
 
 
+class PurificationPlan(_Plan, frozen=True):
+    """Purification on a link or end to end: which protocol, with which parameters."""
+
+    protocol: str
+    parameters: dict[str, Any]
+
+
 class Estimate(_Plan, frozen=True):
     """Prediction for one link from the hardware description.
 
@@ -51,6 +58,7 @@ class Estimate(_Plan, frozen=True):
         goodness: fidelity at delivery (storage until delivery and correction gate included).
         goodness_error: the true fidelity of every delivered pair lies within goodness +- this.
         rate_hz: pairs per second on an idle link, one request without end, slots freed at once.
+        correlators: (a, b, c) = (<XX>, -<YY>, <ZZ>) at delivery, (1 + a + b + c)/4 = goodness.
     """
 
     success_prob: float
@@ -59,6 +67,7 @@ class Estimate(_Plan, frozen=True):
     goodness: float
     goodness_error: float
     rate_hz: float
+    correlators: tuple[float, float, float]
 
 
 class LinkPlan(_Plan, frozen=True):
@@ -72,6 +81,7 @@ class LinkPlan(_Plan, frozen=True):
         cycle: attempt interval, at least preparation + flight + way back of the longer arm.
         preparation: from the start of an attempt to the emission, the longer of the two ends.
         correction: how long each end needs for one single-qubit gate.
+        purification: applied to the link's pairs before anybody gets them, None for none.
     """
 
     name: LinkId
@@ -88,6 +98,7 @@ class LinkPlan(_Plan, frozen=True):
     preparation: Duration
     correction: tuple[Duration, Duration]
     estimate: Estimate
+    purification: PurificationPlan | None = None
 
 
 class NodePlan(_Plan, frozen=True):
@@ -107,27 +118,126 @@ class AppPlan(_Plan, frozen=True):
     roles: dict[NodeId, str]
 
 
+class Route(_Plan, frozen=True):
+    """A path from a head end to a tail end, found before the run.
+
+    Attributes:
+        nodes: both ends included.
+        links: one fewer.
+        goodness: predicted fidelity of pairs that wait nowhere longer than the cutoff.
+        rate_hz: predicted end-to-end rate.
+        cutoff: how long a pair may wait for its partner at an intermediate node, None for ever.
+    """
+
+    nodes: tuple[NodeId, ...]
+    links: tuple[LinkId, ...]
+    goodness: float
+    rate_hz: float
+    cutoff: Duration | None = None
+
+
+class NetworkPlan(_Plan, frozen=True):
+    """The network layer of a run.
+
+    Attributes:
+        routes: for each ordered pair "source>target" of nodes that an application may join, best first.
+        purification: applied to end-to-end pairs before the application gets them, None for none.
+    """
+
+    protocol: str
+    parameters: dict[str, Any]
+    routes: dict[str, tuple[Route, ...]]
+    purification: PurificationPlan | None = None
+
+
+class Impair(_Plan, frozen=True, tag="impair", tag_field="fault"):
+    """Messages are lost, doubled or overtaken, each by itself.
+
+    Attributes:
+        source, target: names of nodes, shell patterns.
+        kinds: message kinds, shell pattern.
+        loss_prob, duplicate_prob: chance per message.
+        reorder_prob: chance that a message is held up, by up to ``reorder_factor`` light times of its way.
+        start, end: instants between which messages are sent; ``end`` None for never.
+    """
+
+    name: str
+    source: str = "*"
+    target: str = "*"
+    kinds: str = "*"
+    loss_prob: float = 0.0
+    duplicate_prob: float = 0.0
+    reorder_prob: float = 0.0
+    reorder_factor: float = 0.0
+    start: Instant = Instant(0)
+    end: Instant | None = None
+
+
+class Partition(_Plan, frozen=True, tag="partition", tag_field="fault"):
+    """No message passes between ``nodes`` and the others from ``start`` until ``end``."""
+
+    name: str
+    nodes: tuple[NodeId, ...]
+    start: Instant
+    end: Instant
+
+
+class Crash(_Plan, frozen=True, tag="crash", tag_field="fault"):
+    """``node`` loses power at ``at``: machines, application and qubits are gone; it comes back, without
+    its memory and without its application, at ``restart`` (None: never)."""
+
+    name: str
+    node: NodeId
+    at: Instant
+    restart: Instant | None
+
+
+class Stall(_Plan, frozen=True, tag="stall", tag_field="fault"):
+    """``node`` neither hears nor speaks from ``start`` until ``end``; what came meanwhile comes then."""
+
+    name: str
+    node: NodeId
+    start: Instant
+    end: Instant
+
+
+class Cut(_Plan, frozen=True, tag="cut", tag_field="fault"):
+    """No photon of ``link`` that is emitted from ``start`` until ``end`` arrives (``end`` None: ever)."""
+
+    name: str
+    link: LinkId
+    start: Instant
+    end: Instant | None
+
+
+Fault = Impair | Partition | Crash | Stall | Cut
+
+
 class RunPlan(_Plan, frozen=True):
     """Everything that fixes a run. Two runs of equal plans give equal traces.
 
     Attributes:
-        delays: classical light time for each ordered pair "source>target" of nodes.
         exact_attempts: sample every attempt photon by photon instead of skipping ahead.
         cluster_cap: largest number of qubits of one entangled cluster.
         explore_schedule: 0 keeps spawn order; another number explores the task schedule it keys.
         until: bound of simulated time, None for none.
+        network_layer: its protocol and routes, None for a network of neighbours only.
+        faults: what goes wrong and when; with any, reliable messages are repeated until they arrive.
+        patience: how long a reliable message is repeated before the peer counts as lost.
     """
 
     network: str
     seed: int
     nodes: tuple[NodePlan, ...]
     links: tuple[LinkPlan, ...]
-    delays: dict[str, Duration]
     app: AppPlan
     exact_attempts: bool = False
     cluster_cap: int = 10
     explore_schedule: int = 0
     until: Duration | None = None
+    network_layer: NetworkPlan | None = None
+    faults: tuple[Fault, ...] = ()
+    patience: Duration = Duration(500_000_000_000)
 
     def node(self, name: str) -> NodePlan:
         """The node of that name."""

@@ -9,6 +9,9 @@ seam                entry-point group       record
 processor platform  ``qnet.platforms``      :class:`PlatformSheet`
 heralding scheme    ``qnet.heralding``      :class:`HeraldingScheme`
 link protocol       ``qnet.links``          :class:`LinkProtocol`
+purification        ``qnet.purification``   :class:`PurificationProtocol`
+network protocol    ``qnet.networks``       :class:`NetworkProtocol`
+path selection      ``qnet.routing``        :class:`Routing`
 application         ``qnet.apps``           :class:`App`
 =================== ======================= ==================================
 """
@@ -25,10 +28,10 @@ import msgspec
 
 from qnet.errors import PluginError
 from qnet.hardware import Platform
-from qnet.ids import NodeId
+from qnet.ids import LinkId, NodeId
 from qnet.machine import Machine, Message
 from qnet.physics.bell import LABELS
-from qnet.plan import LinkOptics, LinkPlan
+from qnet.plan import LinkOptics, LinkPlan, Route, RunPlan
 
 API_VERSION: Final = "1"
 """Version of the plug-in interface; a plug-in made for another version is refused."""
@@ -84,10 +87,14 @@ class ClickOutcome:
 
 @dataclass(frozen=True)
 class EndContext:
-    """What a machine at one end of a link may know at the start: its own name and the link's plan."""
+    """What a machine at one end of a link may know at the start: its own name and the link's plan.
+
+    ``incarnation`` counts the restarts of the node, which forget everything else.
+    """
 
     node: NodeId
     link: LinkPlan
+    incarnation: int = 0
 
     @property
     def side(self) -> int:
@@ -188,13 +195,103 @@ class LinkProtocol:
 
 
 @dataclass(frozen=True)
+class PurifierContext:
+    """What a purification machine may know at the start.
+
+    Attributes:
+        node: its own name.
+        below: name of the machine that gives it pairs, e.g. "link:alice-bob" or "network".
+        platform: the processor of this node.
+        peers: the processors with which pairs may be shared, by name (their gates and memories).
+        parameters: of the protocol, as plain data.
+        incarnation: restarts of the node so far.
+    """
+
+    node: NodeId
+    below: str
+    platform: Platform
+    peers: Mapping[NodeId, Platform]
+    parameters: Mapping[str, Any]
+    incarnation: int = 0
+
+
+@dataclass(frozen=True)
+class PurificationProtocol:
+    """Better pairs from pairs: a machine that uses the pair service and offers it (:mod:`qnet.layers.link`).
+
+    The same machine works on the pairs of a link and on end-to-end pairs.
+    """
+
+    name: str
+    make_end: Callable[[PurifierContext], Machine]
+    messages: tuple[type[Message], ...]
+    parameters: type[msgspec.Struct] = NoParameters
+    sources: tuple[str, ...] = ()
+    api: str = API_VERSION
+
+
+@dataclass(frozen=True)
+class NodeContext:
+    """What a network machine may know at the start.
+
+    Attributes:
+        node: its own name.
+        platform: its processor.
+        links: the links with this node at an end.
+        below: for each of them, the machine that gives its pairs ("link:NAME", or "purify:NAME").
+        routes: for each node that an application here may ask for, routes to it, best first.
+        parameters: of the protocol, as plain data.
+        incarnation: restarts of the node so far.
+    """
+
+    node: NodeId
+    platform: Platform
+    links: tuple[LinkPlan, ...]
+    below: Mapping[LinkId, str]
+    routes: Mapping[NodeId, tuple[Route, ...]]
+    parameters: Mapping[str, Any]
+    incarnation: int = 0
+
+
+@dataclass(frozen=True)
+class NetworkProtocol:
+    """Pairs between any two nodes from pairs between neighbours (:mod:`qnet.layers.network`)."""
+
+    name: str
+    make_node: Callable[[NodeContext], Machine]
+    messages: tuple[type[Message], ...]
+    parameters: type[msgspec.Struct] = NoParameters
+    sources: tuple[str, ...] = ()
+    api: str = API_VERSION
+
+
+@dataclass(frozen=True)
+class Routing:
+    """Path selection, before the run.
+
+    Attributes:
+        routes: (plan without routes, source, target, how many) -> routes, best first. It runs in the
+            launcher only and may use any library.
+    """
+
+    name: str
+    routes: Callable[[RunPlan, NodeId, NodeId, int], Sequence[Route]]
+    parameters: type[msgspec.Struct] = NoParameters
+    sources: tuple[str, ...] = ()
+    api: str = API_VERSION
+
+
+@dataclass(frozen=True)
 class App:
     """An application: one ``async def main(session)`` per role.
 
     Attributes:
         roles: role name -> function. The first role is the initiator: a run is over when every application
             has returned, or when those of the first role have and nothing is due any more.
-        place: role name -> name of the parameter that holds the node's name (``{"sender": "from_node"}``).
+        place: role name -> name of the parameter that holds the node's name (``{"sender": "from_node"}``), or
+            a list of names: each of these nodes has the role. A node has one role: a node that an earlier role
+            has taken is left out of a list.
+        everywhere: roles whose empty list means every processor that no other role has taken.
         parameters: typed record with defaults; ``--set KEY=VALUE`` sets its fields.
         messages: kinds that the roles exchange.
     """
@@ -205,4 +302,5 @@ class App:
     parameters: type[msgspec.Struct]
     messages: tuple[type[Message], ...] = ()
     title: str = ""
+    everywhere: frozenset[str] = frozenset()
     api: str = API_VERSION

@@ -1,15 +1,24 @@
-"""Link service: CREATE in, OK / ERR / EXPIRE out, at both ends (physics reference A1.1).
+"""The pair service: CREATE in, OK / ERR / EXPIRE out, at both ends (physics reference A1.1).
 
-Names follow the literature; the answer of a create-and-keep request is OK_K. Times are instants of
-simulated time. ``goodness`` is an estimate of the fidelity from the hardware description, not a
-measurement, and comes with its stated error.
+The link layer offers it between neighbours, purification offers it with better pairs, the network layer
+between any two nodes: whoever uses pairs need not know which of them made the pairs. Names follow the
+link layer of Dahlberg et al., SIGCOMM 2019 (arXiv 1903.09778), which calls the answers OK_K
+(:class:`Ok`) and OK_M (:class:`OkMeasured`); its create id is our request id, its entanglement id our
+pair id. Times are instants of simulated time. ``goodness`` is an estimate of the fidelity, not a
+measurement of this pair, and comes with its stated error.
+
+Kinds of requests
+    *K*, create and keep: both ends get a qubit. *M*, measure directly: both ends get a basis and a bit,
+    and no qubit. *R*, remote state preparation: the origin measures, the peer gets the qubit. *E*, early
+    (network layer only): the qubit is handed up at once (:class:`Early`), what is known of it later.
 """
 
 from __future__ import annotations
 
 import enum
+from typing import Literal
 
-from qnet.ids import NodeId, PairId, RequestId, SlotId
+from qnet.ids import CircuitId, NodeId, PairId, RequestId, SlotId
 from qnet.machine import Record
 from qnet.units import Duration, Instant
 
@@ -35,16 +44,44 @@ class ErrorCode(enum.IntEnum):
     """Malformed request."""
 
 
-class Create(Record, frozen=True):
-    """Ask for ``number`` pairs with ``remote`` (create and keep).
+Kind = Literal["K", "M", "R", "E"]
+"""Kind of a request: keep, measure, remote state preparation, early."""
+
+
+class BasisChoice(Record, frozen=True):
+    """In which basis an end measures its half of each pair of an M or R request.
 
     Attributes:
-        request: id of the request, given by the node; unique under its name.
-        remote: the peer; must be the other end of a link of this node.
+        bases: "X", "Y", "Z", "Z+X" or "Z-X" (the two diagonals of the CHSH game); one is drawn per pair.
+        weights: relative chance of each, same length, none negative, not all zero.
+        rotation_rad: angles of RX, RY, RX before the measurement, (0, 0, 0) for none.
+    """
+
+    bases: tuple[str, ...] = ("Z",)
+    weights: tuple[float, ...] = (1.0,)
+    rotation_rad: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+class Create(Record, frozen=True):
+    """Ask for ``number`` pairs with ``remote``.
+
+    Attributes:
+        request: id of the request, given by its user; unique under the node's name.
+        remote: the peer.
         number: pairs wanted, >= 1.
         minimum_fidelity: lowest acceptable goodness, 0 <= F <= 1.
         max_time: time within which all pairs must be delivered; 0 = no limit.
-        purpose: like a port: which application at the peer.
+        purpose: like a port: which application at the peer, 0 .. 65535.
+        kind: see the module head.
+        priority: queue number, 0 is served first (0 network, 1 keep, 2 measure by custom).
+        store: move each half to a memory slot before it is handed up (K, R at the peer).
+        atomic: all pairs in memory at the same time: handed up together, or none.
+        consecutive: no pair of another request between the first and the last.
+        local, distant: bases of the origin and of the peer (M; R has ``local`` only).
+        final: Bell label (x, z) in which pairs shall be handed up; None: whichever it is, as announced.
+        circuit: the virtual circuit to use, "" for whichever serves (network layer only).
+        test_share: share of the pairs that is measured to estimate the fidelity instead of being
+            handed up, 0 <= share < 1 (network layer only); such pairs do not count in ``number``.
     """
 
     request: RequestId
@@ -53,6 +90,16 @@ class Create(Record, frozen=True):
     minimum_fidelity: float
     max_time: Duration
     purpose: int
+    kind: Kind = "K"
+    priority: int = 1
+    store: bool = False
+    atomic: bool = False
+    consecutive: bool = False
+    local: BasisChoice = BasisChoice()
+    distant: BasisChoice = BasisChoice()
+    final: tuple[int, int] | None = None
+    circuit: CircuitId = CircuitId("")
+    test_share: float = 0.0
 
 
 class Cancel(Record, frozen=True):
@@ -87,10 +134,15 @@ class Ok(Record, frozen=True):
         purpose: as in CREATE.
         slot: where this end's half is; it passes to the holder above.
         label: Bell label (x, z) of the delivered pair.
-        goodness: estimated fidelity at ``goodness_at``.
+        goodness: estimated fidelity to the Bell state ``label`` at ``goodness_at``.
         goodness_error: the true fidelity lies within goodness +- this.
-        created_at: instant of the click at the station.
+        created_at: instant of the click at the station; of several pairs joined, the earliest.
         requested_at: instant of CREATE.
+        correlators: estimated correlators (a, b, c) = (<XX>, -<YY>, <ZZ>) at ``goodness_at`` in the frame
+            of ``label``, with (1 + a + b + c)/4 = goodness.
+        kind: of the request; K, R (at the peer) or E.
+        settled: False where the label holds only after something that the other end still does (a gate
+            that brings the pair into the state that was asked for).
     """
 
     request: RequestId
@@ -106,6 +158,51 @@ class Ok(Record, frozen=True):
     goodness_at: Instant
     created_at: Instant
     requested_at: Instant
+    correlators: tuple[float, float, float]
+    kind: Kind = "K"
+    settled: bool = True
+
+
+class OkMeasured(Record, frozen=True):
+    """One pair was made and this end's half measured (OK_M; OK_R at the origin).
+
+    Fields as in :class:`Ok`; the pair is gone, ``goodness`` is that before the measurement.
+
+    Attributes:
+        basis: the basis that was drawn.
+        outcome: the bit that was read, not corrected by ``label``.
+    """
+
+    request: RequestId
+    pair: PairId
+    index: int
+    origin: bool
+    remote: NodeId
+    purpose: int
+    label: tuple[int, int]
+    goodness: float
+    goodness_error: float
+    created_at: Instant
+    requested_at: Instant
+    basis: str
+    outcome: int
+    kind: Kind = "M"
+
+
+class Early(Record, frozen=True):
+    """The half of a pair to come, handed up before anything is known of it (kind E).
+
+    :class:`Ok` follows with the same ``index``, the pair's id and label, and no slot passing again; or
+    :class:`Expired` for the pair named ``token``: the qubit is worthless then, and its user releases it.
+    """
+
+    request: RequestId
+    token: PairId
+    index: int
+    origin: bool
+    remote: NodeId
+    purpose: int
+    slot: SlotId
 
 
 class Err(Record, frozen=True):
@@ -120,13 +217,12 @@ class Err(Record, frozen=True):
 
 
 class Expired(Record, frozen=True):
-    """Pairs ``low <= sequence <= high`` announced for ``request`` are not valid (EXPIRE)."""
+    """Pairs announced for ``request`` are not valid (EXPIRE)."""
 
     request: RequestId
     remote: NodeId
     purpose: int
-    low: int
-    high: int
+    pairs: tuple[PairId, ...]
 
 
 class RequestEnded(Record, frozen=True):
@@ -138,3 +234,25 @@ class RequestEnded(Record, frozen=True):
     purpose: int
     delivered: int
     cancelled: bool = False
+
+
+class FidelityEstimated(Record, frozen=True):
+    """What test rounds say about the pairs of ``request`` (physics reference A7.3).
+
+    Attributes:
+        fidelity: 1 - 1.5 times the share of wrong outcomes.
+        stderr: its standard error.
+        rounds: how many pairs were measured.
+    """
+
+    request: RequestId
+    origin: bool
+    remote: NodeId
+    purpose: int
+    fidelity: float
+    stderr: float
+    rounds: int
+
+
+PairAnswer = Ok | OkMeasured | Early | Err | Expired | RequestEnded | FidelityEstimated
+"""Everything that the pair service says."""

@@ -1,0 +1,1 @@
+"""Purification protocols: better pairs from pairs, as users and givers of :mod:`qnet.layers.link`."""

@@ -1,0 +1,1 @@
+"""Path selection: routes from source to target, computed by the launcher before the run."""
