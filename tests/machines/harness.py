@@ -73,7 +73,7 @@ def link_plan(**changes: Any) -> LinkPlan:
         "cycle": Duration(CYCLE),
         "preparation": Duration(1_000 * NANOSECOND),
         "correction": (200 * NANOSECOND, 300 * NANOSECOND),
-        "estimate": Estimate(0.2, Duration(CYCLE), 0.95, 0.94, 0.005, 1e4),
+        "estimate": Estimate(0.2, Duration(CYCLE), 0.95, 0.94, 0.005, 1e4, (0.92, 0.92, 0.92)),
     }
     return LinkPlan(**{**fields, **changes})
 
@@ -399,8 +399,8 @@ class Net:
         oks = {ok.pair: ok for ok in self.heard(node, service.Ok)}
         assert len(oks) == len(self.heard(node, service.Ok)), "a pair was announced twice"
         for gone in self.heard(node, service.Expired):
-            for sequence in range(gone.low, gone.high + 1):
-                oks.pop(PairId(f"{LINK}#{sequence}"), None)
+            for pair in gone.pairs:
+                oks.pop(pair, None)
         return oks
 
     def verify(self) -> None:

@@ -75,6 +75,10 @@ def err(request, code, origin=True, detail="", remote=BOB, purpose=7):
     return told(link.Err(request, code, origin, remote, purpose, detail))
 
 
+def pairs(first, last):
+    return tuple(f"{LINK}#{k}" for k in range(first, last + 1))
+
+
 def ended(request, delivered, cancelled=False, origin=True, remote=BOB):
     return told(link.RequestEnded(request, origin, remote, 7, delivered, cancelled))
 
@@ -129,6 +133,7 @@ def ok(at, clicked_at, pair=1, index=1, request=OURS, origin=True, remote=BOB, s
             Instant(at),
             Instant(clicked_at),
             Instant(since),
+            (0.92, 0.92, 0.92),
         ),
         SLOT,
     )
@@ -177,7 +182,7 @@ def test_create_refused(changes, code, words):
 
 
 def test_create_on_dead_link_is_unsupported():
-    dead = Estimate(0.0, Duration(CYCLE), 0.95, 0.94, 0.005, 0.0)
+    dead = Estimate(0.0, Duration(CYCLE), 0.95, 0.94, 0.005, 0.0, (0.92, 0.92, 0.92))
     detail = "link alice-bob never succeeds (rate 0)"
     end(estimate=dead).at(0, create(), err(OURS, ErrorCode.UNSUPP, detail=detail))
 
@@ -419,7 +424,7 @@ def test_refusal_that_shows_missed_heralds_expires():
 
 
 def test_sequence_ahead_expires_the_gap():
-    gap = told(link.Expired(OURS, BOB, 7, 1, 3))
+    gap = told(link.Expired(OURS, BOB, 7, pairs(1, 3)))
     dialogue = attempting().at(
         53_000_000,
         herald(sequence=3),
@@ -441,7 +446,7 @@ def test_sequence_behind_is_no_success():
 def test_herald_too_late_for_the_common_instant_expires():
     at = 50_000_000 + DELIVERY + 1
     (gap, release, error, _) = attempting().give(at, herald())
-    assert (gap.indication.low, gap.indication.high) == (1, 1)
+    assert gap.indication.pairs == pairs(1, 1)
     assert release == Release(SLOT)
     assert error.indication.code == ErrorCode.EXPIRE
 
@@ -533,7 +538,7 @@ def test_peers_close_expires_a_pair_that_only_this_end_announced():
         70_000_000,
         got(close("cancelled")),
         stop(index=2),
-        told(link.Expired(OURS, BOB, 7, 1, 1)),
+        told(link.Expired(OURS, BOB, 7, pairs(1, 1))),
         ended(OURS, 1, cancelled=True),
         Send(BOB, closed(1, 1)),
     )
@@ -553,7 +558,7 @@ def test_peers_close_with_equal_counts_expires_nothing():
 def test_close_after_the_request_was_complete_expires_the_last_pair_once():
     dialogue = delivering()
     dialogue.give(50_000_000 + DELIVERY, DeadlineReached())
-    expired = told(link.Expired(OURS, BOB, 7, 1, 1))
+    expired = told(link.Expired(OURS, BOB, 7, pairs(1, 1)))
     dialogue.at(60_000_000, got(close("cancelled")), expired, Send(BOB, closed(1, 1)))
     dialogue.at(60_000_001, got(close("cancelled")), Send(BOB, closed(0, 1)))
 
@@ -561,7 +566,7 @@ def test_close_after_the_request_was_complete_expires_the_last_pair_once():
 def test_closes_that_cross_need_no_answer():
     dialogue = one_of_two()
     dialogue.give(70_000_000, Requested(link.Cancel(OURS)))
-    dialogue.at(71_000_000, got(close("cancelled")), told(link.Expired(OURS, BOB, 7, 1, 1)))
+    dialogue.at(71_000_000, got(close("cancelled")), told(link.Expired(OURS, BOB, 7, pairs(1, 1))))
     assert dialogue.machine.state.closing == ()
     dialogue.at(72_000_000, got(closed()))
 
@@ -573,7 +578,7 @@ def test_closed_tells_what_the_peer_announced():
     dialogue.give(73_000_000, herald(4 - 2, 70_000_000, index=2))
     dialogue.give(70_000_000 + DELIVERY, DeadlineReached())
     dialogue.give(80_000_000, Requested(link.Cancel(OURS)))
-    dialogue.at(90_000_000, got(closed(0, 0)), told(link.Expired(OURS, BOB, 7, 1, 2)))
+    dialogue.at(90_000_000, got(closed(0, 0)), told(link.Expired(OURS, BOB, 7, pairs(1, 2))))
 
 
 def test_close_of_an_unknown_request_keeps_it_from_being_queued():
@@ -617,7 +622,7 @@ def test_compare_shows_that_the_peer_missed_a_herald():
         70_000_000,
         got(compare(0), sent_at=delivered_at + 1),
         stop(index=2),
-        told(link.Expired(OURS, BOB, 7, 1, 1)),
+        told(link.Expired(OURS, BOB, 7, pairs(1, 1))),
         err(OURS, ErrorCode.EXPIRE, detail="the ends did not hear of the same heralds"),
         Send(BOB, close("expired", 0, 1)),
     )
@@ -651,7 +656,7 @@ def test_compare_of_a_complete_request_expires_what_the_peer_missed():
     done = 50_000_000 + DELIVERY
     dialogue.give(done, DeadlineReached())
     dialogue.at(done + 1, got(compare(0), sent_at=done))
-    expired = told(link.Expired(OURS, BOB, 7, 1, 1))
+    expired = told(link.Expired(OURS, BOB, 7, pairs(1, 1)))
     dialogue.at(
         done + 9, got(compare(0), sent_at=done + 1), expired, Send(BOB, close("expired", 0, 1))
     )

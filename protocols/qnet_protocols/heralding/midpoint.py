@@ -92,6 +92,7 @@ class PhotonsAnnounced(Message, frozen=True):
     """
 
     kind: ClassVar[str] = "physical.midpoint/photons_announced@1"
+    reliable: ClassVar[bool] = False
     link: LinkId
     attempt: AttemptId
     run: int
@@ -109,6 +110,7 @@ class HeraldReported(Message, frozen=True):
     """
 
     kind: ClassVar[str] = "physical.midpoint/herald_reported@1"
+    reliable: ClassVar[bool] = False
     link: LinkId
     attempt: AttemptId
     sequence: int
@@ -129,6 +131,7 @@ class HeraldRefused(Message, frozen=True):
     """
 
     kind: ClassVar[str] = "physical.midpoint/herald_refused@1"
+    reliable: ClassVar[bool] = False
     link: LinkId
     fault: physical.HeraldFault
     attempt_a: AttemptId | None

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from qnet.ids import RequestId
+from qnet.ids import RequestId, pair_id
 from qnet.layers import link
 from qnet.machine import Effect, Indicate, Received, Record, Send
 from qnet.seams import EndContext
@@ -178,5 +178,6 @@ class Endings:
             return []
         low = ours.last_sequence if ours.delivered == agreed + 1 else ours.first_sequence
         self._queue.end(request, ended.with_delivered(agreed))
-        expired = link.Expired(request, self._remote, ended.purpose, low, ours.last_sequence)
+        pairs = tuple(pair_id(self._link, k) for k in range(low, ours.last_sequence + 1))
+        expired = link.Expired(request, self._remote, ended.purpose, pairs)
         return [Indicate(expired)]

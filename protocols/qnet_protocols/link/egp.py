@@ -280,9 +280,10 @@ class EgpEnd:
             # Reports before this one were lost, or this one is too late for the common instant.
             self._generation = gen.Resting()
             terms = entry.terms
-            gap = link.Expired(
-                terms.request, self._remote, terms.purpose, expected, herald.sequence
+            pairs = tuple(
+                pair_id(self._link.name, missed) for missed in range(expected, herald.sequence + 1)
             )
+            gap = link.Expired(terms.request, self._remote, terms.purpose, pairs)
             return [Indicate(gap), Release(herald.slot), *self._close(entry, "expired", now)]
         request, index = entry.terms.request, entry.progress.delivered + 1
         pair = gen.Heralded(
@@ -409,6 +410,7 @@ class EgpEnd:
             now,
             pair.clicked_at,
             terms.requested_at,
+            estimate.correlators,
         )
         effects: list[Effect] = [Indicate(ok, (pair.slot,))]
         self._queue.put(Agreed(terms, entry.number, entry.start, progress))

@@ -32,6 +32,7 @@ class Propose(Message, frozen=True):
     """
 
     kind: ClassVar[str] = "link.egp/propose@1"
+    reliable: ClassVar[bool] = False
     link: LinkId
     request: RequestId
     pairs: int
@@ -46,6 +47,7 @@ class Accepted(Message, frozen=True):
     """Peer to origin: the request is in the queue at ``number`` and starts at ``start``."""
 
     kind: ClassVar[str] = "link.egp/accepted@1"
+    reliable: ClassVar[bool] = False
     link: LinkId
     request: RequestId
     number: int
@@ -56,6 +58,7 @@ class Rejected(Message, frozen=True):
     """Peer to origin: the request is not taken; ``code`` is a number of ErrorCode."""
 
     kind: ClassVar[str] = "link.egp/rejected@1"
+    reliable: ClassVar[bool] = False
     link: LinkId
     request: RequestId
     code: int
@@ -78,6 +81,7 @@ class Close(Message, frozen=True):
     """
 
     kind: ClassVar[str] = "link.egp/close@1"
+    reliable: ClassVar[bool] = False
     link: LinkId
     request: RequestId
     reason: CloseReason
@@ -90,6 +94,7 @@ class Closed(Message, frozen=True):
     """Answer to :class:`Close`: the request is over here, ``delivered`` pairs were announced."""
 
     kind: ClassVar[str] = "link.egp/closed@1"
+    reliable: ClassVar[bool] = False
     link: LinkId
     request: RequestId
     number: int | None
@@ -108,6 +113,7 @@ class CompareProgress(Message, frozen=True):
     """
 
     kind: ClassVar[str] = "link.egp/compare_progress@1"
+    reliable: ClassVar[bool] = False
     link: LinkId
     request: RequestId
     delivered: int
