@@ -12,7 +12,7 @@ import msgspec
 from qnet import __version__
 from qnet.ids import NodeId
 from qnet.plan import RunPlan
-from qnet.runtime.node import Seams
+from qnet.runtime.plugs import Seams
 from qnet.units import seconds
 
 if TYPE_CHECKING:

@@ -4,11 +4,8 @@ The only loop that calls machines. An event goes to one machine; its effects are
 they cause inside the node (requests down, indications up, slots granted) is queued and handled before the
 next outside event, until nothing is left. Each step leaves one trace line.
 
-Slots
-    A slot has one holder: a machine, the application, or nobody. ``Acquire`` gives a free one, ``Indicate``
-    with slots and requests that carry one hand it over, ``Release`` empties it, after the program that may
-    still run on it. Touching a slot that somebody else holds is an error of the program, found before the
-    world is asked.
+Who uses whom is in :mod:`.wiring`, who holds which slot in :mod:`.slots`, how messages get through in
+:mod:`.mail`.
 """
 
 from __future__ import annotations
@@ -23,7 +20,8 @@ import msgspec
 from qnet.errors import LocalProtocolError, QnetError, WireError
 from qnet.hardware import Platform
 from qnet.ids import LinkId, NodeId, OpId, SlotId
-from qnet.layers.link import Err, Expired, Ok, RequestEnded
+from qnet.layers.link import PairAnswer
+from qnet.layers.network import NetworkAnswer
 from qnet.machine import (
     Abort,
     Acquire,
@@ -37,6 +35,7 @@ from qnet.machine import (
     Machine,
     Message,
     Observed,
+    PeerLost,
     Received,
     Release,
     Request,
@@ -45,7 +44,11 @@ from qnet.machine import (
     Withdraw,
 )
 from qnet.program import Gate
+from qnet.runtime.courier import Courier, Handed
+from qnet.runtime.mail import Mail
+from qnet.runtime.slots import Slots
 from qnet.runtime.steps import TraceLine, shown
+from qnet.runtime.wiring import APP, Wiring
 from qnet.units import Instant
 from qnet.wire.catalogue import Catalogue
 from qnet.wire.codes import Refusal
@@ -57,17 +60,12 @@ from qnet.wire.control import (
     Item,
     NodeReport,
     Output,
-    Post,
     ProgramEnded,
     Refused,
     RunProgram,
     StartAttempt,
 )
-from qnet.wire.frame import encode_body
 
-APP: Final = "app"
-LEAVING: Final = "(emptied when its program ends)"
-"""Holder of a slot that was released while a program was running on it."""
 STEP_LIMIT: Final = 100_000
 """Machine steps of one node within one grant after which it is declared to loop."""
 
@@ -93,6 +91,7 @@ class Driver:
         catalogue: message kinds of the run.
         to_app: called with each indication that reaches the top, and each message for the application.
         note: called with each indication that goes to the application, for the world's ledger.
+        courier: repeats reliable messages where the classical plane loses some; None where it does not.
     """
 
     def __init__(
@@ -101,30 +100,25 @@ class Driver:
         *,
         platform: Platform | None,
         catalogue: Catalogue,
-        to_app: Callable[[Indicated | Received | Applied | Acquired], None],
+        to_app: Callable[[Indicated | Received | PeerLost | Applied | Acquired], None],
         note: Callable[[Any], list[Output]],
+        courier: Courier | None = None,
     ) -> None:
         self.node = node
         self.now = Instant(0)
         self.round = 0
         self.outputs: list[Output] = []
+        self.slots = Slots(node, platform)
+        self.wiring = Wiring()
         self._catalogue = catalogue
         self._to_app = to_app
         self._note = note
+        self._mail = Mail(catalogue, courier)
         self._machines: dict[str, Machine] = {}
-        self._above: dict[str, str] = {}
-        self._below: dict[str, str] = {}
         self._link_with: dict[NodeId, LinkId] = {}
         self._queue: deque[tuple[str, Any]] = deque()
         self._ops: dict[OpId, _Operation] = {}
         self._attempts: dict[LinkId, tuple[OpId, str]] = {}
-        self._leaving: set[SlotId] = set()
-        self._sent: dict[NodeId, int] = {}
-        self._received: dict[NodeId, int] = {}
-        slots = range(platform.slots) if platform else range(0)
-        self._platform = platform
-        self._holder: dict[SlotId, str] = {SlotId(slot): "" for slot in slots}
-        self._waiting: list[tuple[str, Acquire]] = []
         self._deadlines: dict[str, Instant | None] = {}
         self._trace: list[TraceLine] = []
         self._json = msgspec.json.Encoder(
@@ -146,14 +140,25 @@ class Driver:
     # ------------------------------------------------------------ set-up
 
     def add(
-        self, name: str, machine: Machine, *, below: str = "", remote: NodeId | None = None
+        self,
+        name: str,
+        machine: Machine,
+        *,
+        below: tuple[str, ...] = (),
+        remote: NodeId | None = None,
     ) -> None:
-        """Add a machine under ``name`` ("layer:link"); ``below`` names the machine that serves it."""
+        """Add a machine.
+
+        Args:
+            name: "layer:link", or the layer alone.
+            machine: the machine.
+            below: names of the machines that it uses.
+            remote: the other end of the link that the name says.
+        """
         self._machines[name] = machine
         self._deadlines[name] = self._due(name, machine)
-        if below:
-            self._below[name] = below
-            self._above[below] = name
+        for used in below:
+            self.wiring.join(name, used)
         if remote is not None:
             self._link_with[remote] = LinkId(name.partition(":")[2])
 
@@ -163,12 +168,12 @@ class Driver:
         return self._machines
 
     def next_deadline(self) -> Instant | None:
-        """The earliest deadline of this node's machines."""
-        return min((due for due in self._deadlines.values() if due is not None), default=None)
-
-    def holders(self) -> dict[SlotId, str]:
-        """Who holds which slot, for tests and crash reports."""
-        return {slot: holder for slot, holder in self._holder.items() if holder}
+        """The earliest deadline of this node's machines and of its courier."""
+        due = min((due for due in self._deadlines.values() if due is not None), default=None)
+        repeat_at = self._mail.next_deadline()
+        if repeat_at is not None and (due is None or repeat_at < due):
+            return repeat_at
+        return due
 
     # ------------------------------------------------------------ events from outside
 
@@ -183,7 +188,7 @@ class Driver:
         for item in items:
             match item:
                 case Envelope():
-                    self._envelope(item)
+                    self._handle(self._mail.take(item, self.now))
                 case ProgramEnded(op, outcomes):
                     done = self._ops.pop(op, None)
                     if done is None:
@@ -196,10 +201,16 @@ class Driver:
                     self._enqueue(f"station:{link}", Observed(link, pattern))
                 case Refused(op, _code, text):
                     raise self._refused(op, text)
+                case _:
+                    raise self._misdirected(type(item).__name__, "up, and running")
             self._drain()
 
     def fire_deadlines(self) -> None:
         """Give DeadlineReached to every machine that is due, until none is."""
+        repeat_at = self._mail.next_deadline()
+        if repeat_at is not None and repeat_at <= self.now:
+            self._handle(self._mail.repeat(self.now))
+            self._drain()
         again = True
         while again:
             again = False
@@ -233,17 +244,25 @@ class Driver:
             peer="world",
         )
 
-    def _envelope(self, envelope: Envelope) -> None:
+    def _handle(self, handed: Handed) -> None:
+        for lost in handed.lost:
+            self._peer_lost(lost)
+        for envelope in handed.envelopes:
+            self._receive(envelope)
+        self.outputs.extend(handed.posts)
+
+    def _peer_lost(self, lost: PeerLost) -> None:
+        """Told to every machine above the physical layer that can know the peer, and to the application."""
+        for name in self._machines:
+            layer, _, link = name.partition(":")
+            if layer in ("physical", "station"):
+                continue
+            if link in ("", "network") or self._link_with.get(lost.peer) == link:
+                self._enqueue(name, lost)
+        self._enqueue(APP, lost)
+
+    def _receive(self, envelope: Envelope) -> None:
         source = envelope.source
-        expected = self._received.get(source, 0)
-        if envelope.seq != expected:
-            raise WireError(
-                f"message {envelope.seq} must be number {expected} of its channel",
-                code=Refusal.SEQUENCE,
-                peer=source,
-                where=envelope.kind,
-            )
-        self._received[source] = expected + 1
         message = self._catalogue.decode(envelope.kind, envelope.body, peer=source)
         event = Received(source, envelope.kind, message, envelope.sent_at)
         self._enqueue(self._addressee(envelope, message), event)
@@ -252,12 +271,20 @@ class Driver:
         layer = self._catalogue.layer_of(envelope.kind)
         if layer == APP:
             return APP
-        link = getattr(message, "link", None) or self._link_with.get(envelope.source)
-        for name in (f"{layer}:{link}", f"station:{link}"):
-            if name in self._machines:
-                return name
+        if layer == "purify":
+            # Its messages say on whose pairs they work, "link:NAME" or "network".
+            name = f"purify:{getattr(message, 'below', '').rpartition(':')[2]}"
+        elif layer == "network":
+            name = layer
+        else:
+            link = getattr(message, "link", None) or self._link_with.get(envelope.source)
+            name = f"{layer}:{link}"
+            if name not in self._machines:
+                name = f"station:{link}"
+        if name in self._machines:
+            return name
         raise WireError(
-            f"message must be about a link of {self.node}, got link {link!r}",
+            f"message must be for a machine of {self.node}, got one for {name}",
             code=Refusal.WRONG_TARGET,
             peer=envelope.source,
             where=envelope.kind,
@@ -267,7 +294,8 @@ class Driver:
 
     def request(self, machine: str, request: Any) -> None:
         """The application asks a machine."""
-        self._enqueue(machine, Requested(request))
+        self.wiring.asked(APP, machine, request)
+        self._enqueue(machine, Requested(request, APP))
         self._drain()
 
     def app_effects(self, *effects: Any) -> None:
@@ -277,9 +305,9 @@ class Driver:
             self._perform(APP, effect)
         self._drain()
 
-    def app_returned(self, effect: Any) -> None:
-        """Write down that the application has returned."""
-        self._step(APP, None, (effect,), None)
+    def write_down(self, machine: str, effect: Any) -> None:
+        """A line of the trace about something that no machine did."""
+        self._step(machine, None, (effect,), None)
 
     # ------------------------------------------------------------ the loop
 
@@ -291,7 +319,7 @@ class Driver:
         while queue:
             name, event = queue.popleft()
             if name == APP:
-                if type(event) is Received:
+                if type(event) in (Received, PeerLost):
                     self._step(APP, event, (), None)
                 self._to_app(event)
                 continue
@@ -339,23 +367,17 @@ class Driver:
         perform(name, effect)
 
     def _on_send(self, _name: str, effect: Send) -> None:
-        target, message = effect.target, effect.message
-        if not self._catalogue.knows(message):
-            raise LocalProtocolError(
-                f"message type must be listed by a plug-in of this run, got {type(message).__name__} "
-                f"(kind {message.kind!r})"
-            )
-        seq = self._sent.get(target, 0)
-        self._sent[target] = seq + 1
-        self.outputs.append(Post(target, message.kind, seq, encode_body(message)))
+        self.outputs.append(self._mail.send(effect.target, effect.message, self.now))
 
     def _on_apply(self, name: str, effect: Apply) -> None:
         slots: dict[SlotId, None] = {}
         for instruction in effect.program.instructions:
-            named = instruction.slots if isinstance(instruction, Gate) else (instruction.slot,)
-            slots.update(dict.fromkeys(named))
+            if isinstance(instruction, Gate):
+                slots.update(dict.fromkeys(instruction.slots))
+            elif (slot := getattr(instruction, "slot", None)) is not None:
+                slots[slot] = None
         for slot in slots:
-            self._must_hold(name, slot)
+            self.slots.must_hold(name, slot)
         if effect.op in self._ops:
             raise LocalProtocolError(
                 f"operation id must be new, got {effect.op!r}, which {self._ops[effect.op].owner} has "
@@ -365,7 +387,7 @@ class Driver:
         self.outputs.append(RunProgram(effect.op, effect.program))
 
     def _on_attempt(self, name: str, effect: Attempt) -> None:
-        self._must_hold(name, effect.slot)
+        self.slots.must_hold(name, effect.slot)
         if effect.until is not None and type(effect.until) is not int:
             raise LocalProtocolError(
                 f"until must be an integer of picoseconds or None, got {effect.until!r}"
@@ -377,89 +399,59 @@ class Driver:
         self.outputs.append(AbortAttempt(effect.op))
 
     def _on_acquire(self, name: str, effect: Acquire) -> None:
-        self._waiting.append((name, effect))
+        self.slots.want(name, effect)
         self._assign()
 
     def _on_withdraw(self, name: str, effect: Withdraw) -> None:
-        self._waiting = [
-            (who, want) for who, want in self._waiting if who != name or want.token != effect.token
-        ]
+        self.slots.withdraw(name, effect.token)
 
     def _on_release(self, name: str, effect: Release) -> None:
         slot = effect.slot
-        self._must_hold(name, slot)
-        if any(slot in operation.slots for operation in self._ops.values()):
-            self._holder[slot] = (
-                LEAVING  # a cancelled task gave it up in mid-program: empty it after that
-            )
-            self._leaving.add(slot)
+        self.slots.must_hold(name, slot)
+        if self._in_use(slot):
+            self.slots.leave(
+                slot
+            )  # a cancelled task gave it up in mid-program: empty it after that
             return
         self._empty(slot)
 
+    def _in_use(self, slot: SlotId) -> bool:
+        return any(slot in operation.slots for operation in self._ops.values())
+
     def _let_leave(self, done: _Operation) -> None:
         for slot in done.slots:
-            if slot in self._leaving and not any(slot in op.slots for op in self._ops.values()):
-                self._leaving.remove(slot)
+            if self.slots.is_leaving(slot) and not self._in_use(slot):
                 self._empty(slot)
 
     def _empty(self, slot: SlotId) -> None:
-        self._holder[slot] = ""
+        self.slots.free(slot)
         self.outputs.append(Discard(slot))
         self._assign()
 
+    def _assign(self) -> None:
+        for name, token, slot in self.slots.assign():
+            self._enqueue(name, Acquired(token, slot))
+
     def _on_request(self, name: str, effect: Request) -> None:
-        below = self._below[name]
-        self._hand_over(name, below, getattr(effect.request, "slot", None))
-        self._enqueue(below, Requested(effect.request))
+        below = self.wiring.below(name, effect.to)
+        slot = getattr(effect.request, "slot", None)
+        if slot is not None:
+            self.slots.hand_over(name, below, slot)
+        self.wiring.asked(name, below, effect.request)
+        self._enqueue(below, Requested(effect.request, name))
 
     def _on_indicate(self, name: str, effect: Indicate) -> None:
-        above = self._above.get(name, APP)
+        above = self.wiring.above(name, effect.indication)
         for slot in effect.slots:
-            self._hand_over(name, above, slot)
+            self.slots.hand_over(name, above, slot)
         if above == APP:
-            if not isinstance(effect.indication, Ok | Err | Expired | RequestEnded):
+            if not isinstance(effect.indication, PairAnswer | NetworkAnswer):
                 raise LocalProtocolError(
-                    "indication to the application must be Ok, Err, Expired or RequestEnded of "
-                    f"qnet.layers.link, got {effect.indication!r}"
+                    "indication to the application must be an answer of qnet.layers.link or "
+                    f"qnet.layers.network, got {effect.indication!r}"
                 )
             self.outputs.extend(self._note(effect.indication))
-        self._enqueue(above, Indicated(effect.indication))
-
-    # ------------------------------------------------------------ slots
-
-    def _assign(self) -> None:
-        if self._platform is None or not self._waiting:
-            return
-        still: list[tuple[str, Acquire]] = []
-        for name, want in self._waiting:
-            slot = self._free(want.role)
-            if slot is None:
-                still.append((name, want))
-            else:
-                self._holder[slot] = name
-                self._enqueue(name, Acquired(want.token, slot))
-        self._waiting = still
-
-    def _free(self, role: str) -> SlotId | None:
-        if self._platform is None:
-            return None
-        for slot, holder in self._holder.items():
-            if not holder and self._platform.role_of(slot) == role:
-                return slot
-        return None
-
-    def _must_hold(self, name: str, slot: SlotId) -> None:
-        holder = self._holder.get(slot)
-        if holder != name:
-            raise LocalProtocolError(
-                f"{name} must hold slot {slot} of {self.node} to use it; its holder is {holder or 'nobody'}"
-            )
-
-    def _hand_over(self, giver: str, taker: str, slot: SlotId | None) -> None:
-        if slot is None:
-            return
-        self._must_hold(giver, slot)
-        self._holder[slot] = taker
+        self._enqueue(above, Indicated(effect.indication, name))
 
     # ------------------------------------------------------------ report
 

@@ -20,11 +20,13 @@ from typing import Protocol
 import trio
 
 from qnet.errors import ClockStalled, QnetError, RuntimeFault, WireError
+from qnet.fibres import Fibres
 from qnet.ids import NodeId
 from qnet.plan import RunPlan
 from qnet.runtime.clock import SimulatedClock
 from qnet.runtime.determinism import CURRENT_NODE, deterministic
-from qnet.runtime.node import Node, Seams
+from qnet.runtime.node import Node
+from qnet.runtime.plugs import Seams
 from qnet.units import LAST_INSTANT, Instant, seconds
 from qnet.wire.codes import Refusal
 from qnet.wire.control import WORLD, Grant, NodeReport, Report
@@ -70,9 +72,9 @@ class Host:
         self._touched: dict[Node, None] = {}
         self._agenda: list[tuple[Instant, NodeId]] = []
         self._deadlines: dict[NodeId, Instant | None] = {}
-        seams = Seams(plan)
+        seams, fibres = Seams(plan), Fibres(plan.links)
         self.nodes = {
-            name: Node(plan, name, seams, woken=self._wake, touch=self._touch)
+            name: Node(plan, name, seams, fibres, woken=self._wake, touch=self._touch)
             for name in sorted(names)
         }
         self._clock = SimulatedClock(self._idle, self._spinning)
@@ -183,7 +185,7 @@ class Host:
                     peer=WORLD,
                 )
             self._touch(node)
-            node.driver.items(one.items)
+            node.items(one.items)
 
     def _touch(self, node: Node) -> Instant:
         """The node takes part in this grant: its driver learns the instant, its report is due."""

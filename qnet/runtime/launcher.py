@@ -34,6 +34,7 @@ from qnet.plan import RunPlan
 from qnet.runtime.assembly import SUMMARY_FILE, unbuilt
 from qnet.runtime.connection import Connection
 from qnet.runtime.guard import exit_words, process_state
+from qnet.runtime.plugs import mentioned
 from qnet.runtime.run import RunOptions, RunOutcome
 from qnet.units import seconds
 from qnet.wire.control import LAUNCHER, WORLD, AllReady, Finished, Open, Progress, Stop
@@ -159,7 +160,7 @@ class _Processes:
             "zygote",
             zygote_end,
             host_ends,
-            [f"--preload={name}" for name in self._plugins()],
+            [f"--preload={name}" for name in mentioned(self._plan)],
         )
         for sock in set(self._sockets) - {ours, ours_zygote}:
             sock.close()
@@ -171,11 +172,6 @@ class _Processes:
         for name in self._hosts:
             log = "" if self._logs is None else str((self._logs / f"{name}.log").absolute())
             ours_zygote.sendall(json.dumps({"fork": name, "log": log}).encode() + b"\n")
-
-    def _plugins(self) -> list[str]:
-        names = {f"qnet.heralding={link.scheme}" for link in self._plan.links}
-        names |= {f"qnet.links={link.protocol}" for link in self._plan.links}
-        return [*sorted(names), f"qnet.apps={self._plan.app.name}"]
 
     def _spawn(
         self,

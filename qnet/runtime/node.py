@@ -1,4 +1,12 @@
-"""A node: machines, wired by its links, and the application's session on top."""
+"""A node: machines, wired by its links, and the application's session on top.
+
+Who uses whom, from below: ``physical:LINK``, ``link:LINK``, ``purify:LINK`` where the link has a
+purification, ``network`` where the run has a network layer, ``purify:network`` where that has one, the
+application.
+
+A crash takes all of it, the application too; a restart builds the machines anew, which know only that they
+were restarted (``incarnation``).
+"""
 
 from __future__ import annotations
 
@@ -7,19 +15,25 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+import trio
 
 from qnet.errors import ConfigError, PluginError
-from qnet.ids import LinkId, NodeId
-from qnet.machine import Received, Record
-from qnet.plan import RunPlan
-from qnet.plugins import find
-from qnet.runtime.driver import APP, Driver
-from qnet.runtime.notes import Notes
+from qnet.fibres import Fibres
+from qnet.hardware import Platform
+from qnet.ids import NodeId
+from qnet.machine import Machine, PeerLost, Received, Record
+from qnet.plan import LinkPlan, NodePlan, PurificationPlan, Route, RunPlan
+from qnet.runtime.courier import Courier
+from qnet.runtime.driver import Driver
+from qnet.runtime.notes import notes
+from qnet.runtime.plugs import Seams
 from qnet.runtime.session import Session
-from qnet.seams import App, EndContext, HeraldingScheme, LinkProtocol
-from qnet.units import Instant
-from qnet.wire.catalogue import Catalogue
-from qnet.wire.control import AppEnded
+from qnet.runtime.wiring import APP
+from qnet.seams import EndContext, NodeContext, PurifierContext, StationContext
+from qnet.units import Duration, Instant
+from qnet.wire.control import AppEnded, Crashed, Item, Restarted
+
+NETWORK = "network"
 
 
 class AppReturned(Record, frozen=True):
@@ -29,24 +43,14 @@ class AppReturned(Record, frozen=True):
     result: Any
 
 
-class Seams:
-    """The plug-ins of a run, loaded by the names that its plan mentions."""
+class PowerLost(Record, frozen=True):
+    """For the trace: this node has crashed."""
 
-    def __init__(self, plan: RunPlan) -> None:
-        self.schemes: dict[str, HeraldingScheme] = {}
-        self.protocols: dict[str, LinkProtocol] = {}
-        self.catalogue = Catalogue()
-        for link in plan.links:
-            if link.scheme not in self.schemes:
-                scheme = find("qnet.heralding", link.scheme)
-                self.schemes[link.scheme] = scheme
-                self.catalogue.add("physical", scheme.messages)
-            if link.protocol not in self.protocols:
-                protocol = find("qnet.links", link.protocol)
-                self.protocols[link.protocol] = protocol
-                self.catalogue.add("link", protocol.messages)
-        self.app: App = find("qnet.apps", plan.app.name)
-        self.catalogue.add(APP, self.app.messages)
+
+class PowerBack(Record, frozen=True):
+    """For the trace: this node has been restarted for the ``incarnation``-th time."""
+
+    incarnation: int
 
 
 class Node:
@@ -56,6 +60,7 @@ class Node:
         plan: of the run.
         name: which node.
         seams: the run's plug-ins.
+        fibres: of the run, for light times.
         woken: called when a task of the application became runnable.
         touch: called before the application does something that must be reported; gives the instant.
     """
@@ -65,6 +70,7 @@ class Node:
         plan: RunPlan,
         name: NodeId,
         seams: Seams,
+        fibres: Fibres,
         *,
         woken: Callable[[], None],
         touch: Callable[[Node], Instant],
@@ -72,60 +78,186 @@ class Node:
         self.name = name
         self._plan = plan
         self._seams = seams
+        self._fibres = fibres
+        self._woken = woken
         self._touch = touch
-        platform = plan.node(name).platform
-        links: dict[NodeId, LinkId] = {}
-        for link in plan.links_of(name):
-            links[EndContext(name, link).remote] = link.name
-        self.driver = Driver(
-            name,
-            platform=platform,
-            catalogue=seams.catalogue,
-            to_app=self._to_app,
-            note=Notes(links),
-        )
-        for link in plan.links_of(name):
-            context = EndContext(name, link)
-            physical = f"physical:{link.name}"
-            with self._building("heralding scheme", link.scheme, link.name):
-                self.driver.add(physical, seams.schemes[link.scheme].make_end(context))
-            with self._building("link protocol", link.protocol, link.name):
-                self.driver.add(
-                    f"link:{link.name}",
-                    seams.protocols[link.protocol].make_end(context),
-                    below=physical,
-                    remote=context.remote,
-                )
-        for link in plan.links:
-            if link.station == name:
-                with self._building("heralding scheme", link.scheme, link.name):
-                    self.driver.add(
-                        f"station:{link.name}", seams.schemes[link.scheme].make_station(link)
-                    )
+        self._me: NodePlan = plan.node(name)
+        self._links = plan.links_of(name)
+        self._stations = tuple(link for link in plan.links if link.station == name)
+        self._scope: trio.CancelScope | None = None
+        self.driver = self._new_driver(0)
+        self._build(0)
         self.session: Session | None = None
         role = plan.app.roles.get(name)
-        if role is not None and platform is not None:
+        if role is not None and self._me.platform is not None:
             self.session = Session(
                 driver=self.driver,
-                platform=platform,
+                platform=self._me.platform,
                 role=role,
+                roles=plan.app.roles,
                 parameters=self._parameters(),
                 seed=plan.seed,
-                links={remote: str(link) for remote, link in links.items()},
+                pairs_with={EndContext(name, link).remote: self._top(link) for link in self._links},
+                network=self._network_top(),
                 woken=woken,
                 touch=lambda: touch(self),
             )
 
+    # ------------------------------------------------------------ machines
+
+    def _new_driver(self, incarnation: int) -> Driver:
+        courier = None
+        if self._plan.faults:
+            courier = Courier(
+                incarnation=incarnation,
+                light_time=self._light_time,
+                patience=self._plan.patience,
+            )
+        return Driver(
+            self.name,
+            platform=self._me.platform,
+            catalogue=self._seams.catalogue,
+            to_app=self._to_app,
+            note=notes,
+            courier=courier,
+        )
+
+    def _light_time(self, peer: NodeId) -> Duration:
+        found = self._fibres.light_time(self.name, peer)
+        return Duration(0) if found is None else found  # nothing arrives there: the world says so
+
+    def _build(self, incarnation: int) -> None:
+        add = self.driver.add
+        for link in self._links:
+            end = EndContext(self.name, link, incarnation)
+            physical, agreed = f"physical:{link.name}", f"link:{link.name}"
+            scheme, protocol = (
+                self._seams.schemes[link.scheme],
+                self._seams.protocols[link.protocol],
+            )
+            with self._building("heralding scheme", link.scheme, link.name):
+                add(physical, scheme.make_end(end))
+            with self._building("link protocol", link.protocol, link.name):
+                add(agreed, protocol.make_end(end), below=(physical,), remote=end.remote)
+            if link.purification is not None:
+                peers = self._platforms([end.remote])
+                self._add_purifier(agreed, link.purification, peers, incarnation)
+        for link in self._stations:
+            with self._building("heralding scheme", link.scheme, link.name):
+                station = self._seams.schemes[link.scheme].make_station(
+                    StationContext(link, incarnation)
+                )
+                add(f"station:{link.name}", station)
+        self.driver.slots.share_out(f"link:{link.name}" for link in self._links)
+        layer = self._plan.network_layer
+        if layer is None or self._me.platform is None or not self._links:
+            return
+        below = {link.name: self._top(link) for link in self._links}
+        context = NodeContext(
+            self.name,
+            self._me.platform,
+            self._links,
+            below,
+            self._routes(),
+            layer.parameters,
+            incarnation,
+        )
+        with self._building("network protocol", layer.protocol, ""):
+            assert self._seams.network is not None
+            add(NETWORK, self._seams.network.make_node(context), below=tuple(below.values()))
+        if layer.purification is not None:
+            peers = self._platforms([*self._routes()])
+            self._add_purifier(NETWORK, layer.purification, peers, incarnation)
+
+    def _add_purifier(
+        self,
+        below: str,
+        chosen: PurificationPlan,
+        peers: dict[NodeId, Platform],
+        incarnation: int,
+    ) -> None:
+        assert self._me.platform is not None
+        context = PurifierContext(
+            self.name, below, self._me.platform, peers, chosen.parameters, incarnation
+        )
+        with self._building("purification", chosen.protocol, below):
+            machine: Machine = self._seams.purifications[chosen.protocol].make_end(context)
+            self.driver.add(purifier_above(below), machine, below=(below,))
+
+    @staticmethod
+    def _top(link: LinkPlan) -> str:
+        """The machine that gives this link's pairs to whoever wants them."""
+        agreed = f"link:{link.name}"
+        return agreed if link.purification is None else purifier_above(agreed)
+
+    def _network_top(self) -> str:
+        layer = self._plan.network_layer
+        if layer is None or NETWORK not in self.driver.machines:
+            return ""
+        return NETWORK if layer.purification is None else purifier_above(NETWORK)
+
+    def _routes(self) -> dict[NodeId, tuple[Route, ...]]:
+        assert self._plan.network_layer is not None
+        start = f"{self.name}>"
+        return {
+            NodeId(pair.removeprefix(start)): routes
+            for pair, routes in self._plan.network_layer.routes.items()
+            if pair.startswith(start)
+        }
+
+    def _platforms(self, names: list[NodeId]) -> dict[NodeId, Platform]:
+        wanted = set(names)
+        return {
+            node.name: node.platform
+            for node in self._plan.nodes
+            if node.name in wanted and node.platform is not None
+        }
+
     @contextmanager
-    def _building(self, what: str, plugin: str, link: LinkId) -> Iterator[None]:
-        """Within it, whatever a plug-in raises becomes a PluginError that names it, node and link."""
+    def _building(self, what: str, plugin: str, where: str) -> Iterator[None]:
+        """Within it, whatever a plug-in raises becomes a PluginError that names it, node and place."""
         try:
             yield
         except Exception as error:
+            place = (
+                f" for link {where}" if where in {link.name for link in self._plan.links} else ""
+            )
             raise PluginError(
-                f"{self.name}: {what} {plugin!r} must make a machine for link {link}, it raised "
+                f"{self.name}: {what} {plugin!r} must make a machine{place}, it raised "
                 f"{type(error).__name__}: {error}"
             ) from error
+
+    # ------------------------------------------------------------ events
+
+    def items(self, items: list[Item]) -> None:
+        """Handle what is due, in the order given."""
+        for item in items:
+            if type(item) is Crashed:
+                self._crash()
+            elif type(item) is Restarted:
+                self._restart(item.incarnation)
+            else:
+                self.driver.items([item])
+
+    def _crash(self) -> None:
+        at, delta = self.driver.now, self.driver.round
+        self.driver = self._new_driver(0)
+        self.driver.begin(at, delta)
+        self.driver.write_down("node", PowerLost())
+        if self.session is not None:
+            self.session.die()
+        if self._scope is not None:
+            self._scope.cancel()
+            self._woken()
+
+    def _restart(self, incarnation: int) -> None:
+        at, delta = self.driver.now, self.driver.round
+        self.driver = self._new_driver(incarnation)
+        self.driver.begin(at, delta)
+        self._build(incarnation)
+        self.driver.write_down("node", PowerBack(incarnation))
+
+    # ------------------------------------------------------------ application
 
     def _parameters(self) -> Any:
         app = self._plan.app
@@ -135,9 +267,13 @@ class Node:
             raise ConfigError(str(error), path=f"app ({app.name})") from None
 
     def _to_app(self, event: Any) -> None:
-        if self.session is not None:
+        if self.session is not None and not self.session.dead:
             self.session.deliver(event)
             return
+        if isinstance(event, PeerLost):
+            return
+        if self.session is not None and isinstance(event, Received):
+            return  # for the application that went with the crash
         if isinstance(event, Received) or getattr(event.indication, "slot", None) is not None:
             raise PluginError(
                 f"{self.name} must run an application to be given a pair or a message of one; it was "
@@ -145,10 +281,14 @@ class Node:
             )
 
     async def run_app(self) -> None:
-        """Run this node's application to its end and note its result."""
+        """Run this node's application to its end, or to the node's crash, and note its result."""
         assert self.session is not None
         role = self.session.role
-        result = await self._seams.app.roles[role](self.session)
+        result: Any = None
+        with trio.CancelScope() as self._scope:
+            result = await self._seams.app.roles[role](self.session)
+        if self.session.dead:
+            return
         try:
             msgspec.json.encode(result)
             # In one order whatever the hash seed: a set in a result must not make two traces of one run.
@@ -159,5 +299,10 @@ class Node:
                 f"{type(result).__name__}: {error}"
             ) from None
         self._touch(self)
-        self.driver.app_returned(AppReturned(role, result))
+        self.driver.write_down(APP, AppReturned(role, result))
         self.driver.outputs.append(AppEnded(role, body))
+
+
+def purifier_above(below: str) -> str:
+    """Name of the purification machine above ``below``: "purify:NAME" of a link, "purify:network"."""
+    return f"purify:{below.rpartition(':')[2]}"

@@ -109,7 +109,7 @@ def _run(plan: RunPlan, options: RunOptions) -> RunOutcome:
 
 def _check_plan(plan: RunPlan) -> None:
     """Refuse what every process could only refuse later, and each in its own words."""
-    from qnet.runtime.node import Seams
+    from qnet.runtime.plugs import Seams
 
     if not -(2**63) <= plan.seed < 2**63:
         raise ConfigError("must fit into 64 bits", path="run.seed", value=plan.seed)

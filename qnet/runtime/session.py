@@ -14,26 +14,28 @@ they run. Do not use them in a run that shall be repeatable.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import trio
 
-from qnet.errors import LocalProtocolError, QnetError
+from qnet.errors import LocalProtocolError
 from qnet.hardware import Platform
-from qnet.ids import NodeId, OpId, PairId, RequestId, SlotId
+from qnet.ids import CircuitId, NodeId, OpId, RequestId, SlotId
 from qnet.layers.link import (
     Accept,
+    BasisChoice,
     Cancel,
     Create,
+    Early,
     Err,
-    Expired,
+    Kind,
     Ok,
     RequestEnded,
     StopAccepting,
 )
+from qnet.layers.network import CloseCircuit, OpenCircuit
 from qnet.machine import (
     Acquire,
     Acquired,
@@ -41,168 +43,42 @@ from qnet.machine import (
     Apply,
     Indicated,
     Message,
+    PeerLost,
     Received,
     Release,
     Send,
     Withdraw,
 )
-from qnet.program import Measure, Program
+from qnet.program import Program
 from qnet.randomness import KeyedRandom
 from qnet.runtime.driver import Driver
 from qnet.runtime.mailbox import Mailbox
+from qnet.runtime.pairs import (
+    Circuit,
+    CircuitFailed,
+    Pair,
+    PairExpired,
+    PairStream,
+    RequestFailed,
+)
 from qnet.units import Instant, duration_from_s, seconds
 from qnet.wire.control import RequestNote
 
+__all__ = [
+    "LONGEST_S",
+    "Circuit",
+    "CircuitFailed",
+    "Pair",
+    "PairExpired",
+    "PairStream",
+    "RequestFailed",
+    "Session",
+]
+
 M = TypeVar("M", bound=Message)
+Via = Literal["link", "network"]
 LONGEST_S: Final = 3.6e6
 """Longest time limit of a request: simulated time ends after 2560 hours."""
-
-
-class RequestFailed(QnetError):
-    """The link layer answered ERR: the request ends here without all of its pairs.
-
-    Not a fault of the run: catch it to try again, with other wishes or later.
-    """
-
-    def __init__(self, err: Err) -> None:
-        self.code = err.code
-        self.request = err.request
-        detail = f": {err.detail}" if err.detail else ""
-        super().__init__(
-            f"request {err.request} to {err.remote} ended with {err.code.name}{detail}"
-        )
-
-
-class PairExpired(QnetError):
-    """The pair was announced but is not valid: its other half was lost. Release it and go on."""
-
-
-class Pair:
-    """One half of a delivered pair, held by the application.
-
-    Attributes:
-        id: entanglement id, the same at both ends.
-        slot: where the half is.
-        label: Bell label (x, z).
-        remote: who holds the other half.
-        goodness, goodness_error: claimed fidelity and its stated error, at ``delivered_at``.
-        expired: the other half was lost after the announcement.
-    """
-
-    def __init__(self, session: Session, ok: Ok) -> None:
-        self._session = session
-        self.id: PairId = ok.pair
-        self.slot: SlotId = ok.slot
-        self.label = ok.label
-        self.remote: NodeId = ok.remote
-        self.request: RequestId = ok.request
-        self.index = ok.index
-        self.goodness = ok.goodness
-        self.goodness_error = ok.goodness_error
-        self.delivered_at: Instant = ok.goodness_at
-        self.expired = False
-        self.held = True
-
-    def check(self) -> None:
-        """Raise if the pair cannot be used any more.
-
-        Raises:
-            PairExpired: its other half was lost.
-            LocalProtocolError: it was released.
-        """
-        if self.expired:
-            raise PairExpired(
-                f"pair {self.id} was announced but is not valid: its other half was lost"
-            )
-        if not self.held:
-            raise LocalProtocolError(f"pair {self.id} must be held to be used; it was released")
-
-    async def measure(self, basis: str = "Z") -> int:
-        """Measure this half in "X", "Y" or "Z" and release it; the reported bit."""
-        self.check()
-        (bit,) = await self._session.run(Program((Measure(self.slot, basis),)))
-        self.release()
-        return bit
-
-    def release(self) -> None:
-        """Give the slot back; what is left in it is discarded. Nothing happens the second time."""
-        if self.held:
-            self.held = False
-            self._session.release(self.slot)
-
-
-class PairStream:
-    """Pairs of one request (at its origin) or of accepted requests (at the peer), in order.
-
-    An async context manager and iterator. Leaving it early cancels what is still wanted.
-    """
-
-    def __init__(
-        self, session: Session, open_: Callable[[PairStream], None], *, ends: int | None
-    ) -> None:
-        self._session = session
-        self._open = open_
-        self._ends_left = ends
-        self._box = Mailbox(session.woken)
-        self._pairs: dict[PairId, Pair] = {}
-        self.close: Callable[[], None] = lambda: None
-        self.request = RequestId("")
-        self.errors: list[Err] = []
-
-    async def __aenter__(self) -> Self:
-        self._open(self)
-        await trio.lowlevel.checkpoint_if_cancelled()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-        for item in self._box.drain():
-            if isinstance(item, Pair):
-                item.release()
-        await trio.lowlevel.checkpoint_if_cancelled()
-
-    def __aiter__(self) -> PairStream:
-        return self
-
-    async def __anext__(self) -> Pair:
-        while self._ends_left is None or self._ends_left > 0:
-            item = await self._box.get()
-            if isinstance(item, Pair):
-                if item.expired:
-                    item.release()
-                    continue
-                return item
-            if self._ends_left is not None:
-                self._ends_left -= 1
-            if isinstance(item, Err):
-                self.errors.append(item)
-                if item.origin:
-                    raise RequestFailed(item)
-        raise StopAsyncIteration
-
-    def put(self, indication: Ok | Err | RequestEnded | Expired) -> None:
-        """An indication of the link layer about this stream."""
-        match indication:
-            case Ok():
-                pair = Pair(self._session, indication)
-                self._pairs[pair.id] = pair
-                self._box.put(pair)
-                self._forget_released()
-            case Expired(_, _, _, low, high):
-                for pair in self._pairs.values():
-                    if low <= int(pair.id.rpartition("#")[2]) <= high:
-                        pair.expired = True
-            case _:
-                self._box.put(indication)
-
-    def _forget_released(self) -> None:
-        if len(self._pairs) > 64:
-            self._pairs = {key: pair for key, pair in self._pairs.items() if pair.held}
 
 
 class Session:
@@ -211,8 +87,11 @@ class Session:
     Attributes:
         node: name of this node.
         role: role of the application here.
+        roles: role of every node that runs the application.
         parameters: the application's typed parameters.
         platform: the processor of this node.
+        dead: the node has crashed: nothing that the application still does has an effect.
+        lost: peers whose messages were lost for good, with the instant, oldest first.
     """
 
     def __init__(
@@ -221,25 +100,32 @@ class Session:
         driver: Driver,
         platform: Platform,
         role: str,
+        roles: Mapping[NodeId, str],
         parameters: Any,
         seed: int,
-        links: dict[NodeId, str],
+        pairs_with: Mapping[NodeId, str],
+        network: str,
         woken: Callable[[], None],
         touch: Callable[[], Instant],
     ) -> None:
         self.node = driver.node
         self.role = role
+        self.roles = dict(roles)
         self.parameters = parameters
         self.platform = platform
         self.woken = woken
         self._driver = driver
         self._seed = seed
-        self._links = links
+        self._pairs_with = pairs_with
+        self._network = network
         self._touch = touch
+        self.dead = False
+        self.lost: list[tuple[NodeId, Instant]] = []
         self._requests = 0
+        self._circuits: dict[CircuitId, Circuit] = {}
         self._ops = 0
         self._streams: dict[RequestId, PairStream] = {}
-        self._acceptors: dict[tuple[NodeId, int], PairStream] = {}
+        self._acceptors: dict[tuple[str, NodeId, int], PairStream] = {}
         self._results: dict[OpId, Mailbox] = {}
         self._acquired: dict[str, Mailbox] = {}
         self._inbox: dict[str, Mailbox] = {}
@@ -273,23 +159,46 @@ class Session:
         minimum_fidelity: float = 0.0,
         within_s: float = 0.0,
         purpose: int = 0,
+        kind: Kind = "K",
+        via: Via | None = None,
+        circuit: str = "",
+        priority: int = 1,
+        store: bool = False,
+        atomic: bool = False,
+        consecutive: bool = False,
+        local: BasisChoice | None = None,
+        distant: BasisChoice | None = None,
+        final: tuple[int, int] | None = None,
+        test_share: float = 0.0,
     ) -> PairStream:
-        """Ask for entangled pairs with a neighbour (create and keep).
+        """Ask for entangled pairs.
 
         Args:
-            to: the neighbour.
+            to: the other node: a neighbour, or any node that the network layer reaches.
             pairs: how many.
             minimum_fidelity: lowest acceptable claimed fidelity.
             within_s: simulated seconds for all of them; 0 = no limit.
             purpose: which application at the peer.
+            kind: "K" keep, "M" measure at once, "R" measure here and keep there, "E" early (network only).
+            via: "link" or "network"; by default the link if ``to`` is a neighbour. The peer accepts
+                through the same.
+            circuit: the circuit to use (network only).
+            priority: queue number, 0 is served first.
+            store: move each half to a memory slot first.
+            atomic: all pairs at the same time, or none.
+            consecutive: no other request's pairs between the first and the last.
+            local: bases of this end (M, R).
+            distant: bases of the peer (M).
+            final: Bell label in which pairs shall come; None for whichever.
+            test_share: share of pairs measured to estimate the fidelity (network only).
 
         Raises:
-            RequestFailed: while iterating, if the link layer answers ERR.
-            LocalProtocolError: on entering, if no link leads to ``to``.
+            RequestFailed: while iterating, if the layer below answers ERR.
+            LocalProtocolError: on entering, if nothing leads to ``to``; at once, if a value is malformed.
         """
         remote = NodeId(to)
-        for name, value, kind in (("pairs", pairs, int), ("purpose", purpose, int)):
-            if type(value) is not kind:
+        for name, value, type_ in (("pairs", pairs, int), ("purpose", purpose, int)):
+            if type(value) is not type_:
                 raise LocalProtocolError(f"{name} of a request must be an integer, got {value!r}")
         if not 0.0 <= within_s <= LONGEST_S:
             raise LocalProtocolError(
@@ -297,16 +206,30 @@ class Session:
             )
 
         def open_(stream: PairStream) -> None:
-            machine = self._machine(remote)
+            machine = self._machine(remote, via)
             self._requests += 1
             request = RequestId(f"{self.node}/{self._requests}")
             stream.request = request
             self._streams[request] = stream
             create = Create(
-                request, remote, pairs, minimum_fidelity, duration_from_s(within_s), purpose
+                request,
+                remote,
+                pairs,
+                minimum_fidelity,
+                duration_from_s(within_s),
+                purpose,
+                kind=kind,
+                priority=priority,
+                store=store,
+                atomic=atomic,
+                consecutive=consecutive,
+                local=local or BasisChoice(),
+                distant=distant or BasisChoice(),
+                final=final,
+                circuit=CircuitId(circuit),
+                test_share=test_share,
             )
-            self._touch()
-            self._driver.outputs.append(RequestNote(request, remote, max(0, pairs), "open"))
+            self._note(RequestNote(request, remote, max(0, pairs), "open"))
 
             def close() -> None:
                 if request in self._streams:
@@ -317,19 +240,22 @@ class Session:
 
         return PairStream(self, open_, ends=1)
 
-    def accept(self, from_: str, *, purpose: int = 0, requests: int | None = 1) -> PairStream:
-        """Take part in requests of a neighbour.
+    def accept(
+        self, from_: str, *, purpose: int = 0, requests: int | None = 1, via: Via | None = None
+    ) -> PairStream:
+        """Take part in requests of another node.
 
         Args:
-            from_: the neighbour.
+            from_: the other node.
             purpose: as in its request.
             requests: after how many requests the stream ends; None for never.
+            via: as in :meth:`request`.
         """
         remote = NodeId(from_)
 
         def open_(stream: PairStream) -> None:
-            machine = self._machine(remote)
-            key = (remote, purpose)
+            machine = self._machine(remote, via)
+            key = (machine, remote, purpose)
             if key in self._acceptors:
                 raise LocalProtocolError(
                     f"purpose {purpose} of {remote} must be accepted once at a time at {self.node}"
@@ -348,14 +274,60 @@ class Session:
 
         return PairStream(self, open_, ends=requests)
 
-    def _machine(self, remote: NodeId) -> str:
-        try:
-            return f"link:{self._links[remote]}"
-        except KeyError:
-            known = ", ".join(sorted(self._links)) or "none"
-            raise LocalProtocolError(
-                f"{self.node} must have a link to {remote} to share pairs with it; its neighbours: {known}"
-            ) from None
+    def circuit(
+        self,
+        to: str,
+        *,
+        minimum_fidelity: float = 0.0,
+        rate_hz: float = 0.0,
+        purpose: int = 0,
+        route: int | None = None,
+    ) -> Circuit:
+        """A virtual circuit, open within its context.
+
+        ::
+
+            async with session.circuit("eve", minimum_fidelity=0.8) as circuit:
+                async with circuit.request(pairs=10) as pairs:
+                    async for pair in pairs: ...
+
+        Args:
+            to: the tail end, which accepts requests of this purpose through the network layer.
+            minimum_fidelity: lowest acceptable predicted fidelity.
+            rate_hz: pairs per second to reserve; 0 for what is left.
+            purpose: which application there.
+            route: number of the route, from 0, the best; None for the best that admits the circuit.
+
+        Raises:
+            CircuitFailed: on entering, if it is refused.
+        """
+        remote = NodeId(to)
+
+        def open_(circuit: Circuit) -> None:
+            machine = self._machine(remote, "network")
+            self._requests += 1
+            circuit.id = CircuitId(f"{self.node}>{remote}/{self._requests}")
+            self._circuits[circuit.id] = circuit
+            wanted = OpenCircuit(circuit.id, remote, minimum_fidelity, rate_hz, purpose, route)
+            self._ask(machine, wanted)
+
+        def close(circuit: Circuit) -> None:
+            self._ask(self._network, CloseCircuit(circuit.id))
+
+        return Circuit(self, remote, open_, close, purpose)
+
+    def _machine(self, remote: NodeId, via: Via | None) -> str:
+        """The machine that gives pairs with ``remote``."""
+        neighbour = self._pairs_with.get(remote)
+        if neighbour is not None and via != "network":
+            return neighbour
+        if self._network and via != "link" and remote != self.node:
+            return self._network
+        known = ", ".join(sorted(self._pairs_with)) or "none"
+        raise LocalProtocolError(
+            f"{self.node} must have a link to {remote}, or a network layer above its links, to share pairs "
+            f"with it; its neighbours: {known}; network layer: {'yes' if self._network else 'none'}"
+        )
 
     # ------------------------------------------------------------ qubits
 
@@ -435,15 +407,26 @@ class Session:
 
     # ------------------------------------------------------------ plumbing
 
+    def die(self) -> None:
+        """The node has crashed."""
+        self.dead = True
+
     def _do(self, effect: Any) -> None:
-        self._touch()
-        self._driver.app_effects(effect)
+        if not self.dead:
+            self._touch()
+            self._driver.app_effects(effect)
 
     def _ask(self, machine: str, request: Any) -> None:
-        self._touch()
-        self._driver.request(machine, request)
+        if not self.dead:
+            self._touch()
+            self._driver.request(machine, request)
 
-    def deliver(self, event: Indicated | Received | Applied | Acquired) -> None:
+    def _note(self, note: RequestNote) -> None:
+        if not self.dead:
+            self._touch()
+            self._driver.outputs.append(note)
+
+    def deliver(self, event: Indicated | Received | PeerLost | Applied | Acquired) -> None:
         """Called by the driver with everything that is for the application."""
         match event:
             case Applied(op, outcomes):
@@ -456,19 +439,32 @@ class Session:
                     self.release(slot)
             case Received(source, kind, message):
                 self._box(kind).put((source, message))
-            case Indicated(indication):
-                self._indicated(indication)
+            case PeerLost(peer):
+                self.lost.append((peer, self._touch()))
+            case Indicated(indication, source):
+                self._indicated(indication, source)
 
-    def _indicated(self, indication: Any) -> None:
-        request = indication.request
+    def _indicated(self, indication: Any, source: str) -> None:
+        circuit = self._circuits.get(getattr(indication, "circuit", None))  # type: ignore[arg-type]
+        if circuit is not None:
+            circuit.put(indication)
+            return
+        request = getattr(indication, "request", None)
+        if request is None:
+            return  # about a circuit that its user has left
         stream = self._streams.get(request)
         if stream is None and not getattr(indication, "origin", False):
-            stream = self._acceptors.get((indication.remote, indication.purpose))
+            stream = self._acceptors.get((source, indication.remote, indication.purpose))
             if stream is not None:
                 self._streams[request] = stream
         if isinstance(indication, Err | RequestEnded):
             self._streams.pop(request, None)
         if stream is not None:
             stream.put(indication)
-        elif isinstance(indication, Ok):
+        elif isinstance(indication, Ok | Early) and not self._handed_early(indication):
             self.release(indication.slot)
+
+    @staticmethod
+    def _handed_early(indication: Ok | Early) -> bool:
+        """Whether the slot of an announcement passed before, with an ``Early``."""
+        return isinstance(indication, Ok) and indication.kind == "E"

@@ -41,7 +41,7 @@ from qnet.machine import (
 )
 from qnet.plan import Estimate, LinkOptics, LinkPlan
 from qnet.program import Gate
-from qnet.seams import EndContext
+from qnet.seams import EndContext, StationContext
 from qnet.units import Duration, Instant
 from qnet_protocols.heralding.double_click import LABELS, SCHEME
 from qnet_protocols.link.egp import PROTOCOL
@@ -157,7 +157,7 @@ class Net:
             machines = {"link": PROTOCOL.make_end(end), "physical": SCHEME.make_end(end)}
             free = {SlotId(slot): "" for slot in range(slots[side])}
             self.nodes[name] = Node(name, machines, free)
-        self.nodes[STATION] = Node(STATION, {"station": SCHEME.make_station(self.plan)})
+        self.nodes[STATION] = Node(STATION, {"station": SCHEME.make_station(StationContext(self.plan))})
 
     # ------------------------------------------------------------ driving
 

@@ -44,8 +44,8 @@ from typing import Final
 
 from qnet.physics.bell import PSI_MINUS, PSI_PLUS, Label
 from qnet.physics.heralding import double_click
-from qnet.plan import LinkOptics, LinkPlan
-from qnet.seams import ClickOutcome, EndContext, HeraldingScheme
+from qnet.plan import LinkOptics
+from qnet.seams import ClickOutcome, EndContext, HeraldingScheme, StationContext
 from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, MidpointStation
 from qnet_protocols.heralding.photons import draw_attempt
 
@@ -89,9 +89,9 @@ def make_end(context: EndContext) -> MidpointEnd:
     return MidpointEnd(context)
 
 
-def make_station(link: LinkPlan) -> MidpointStation:
+def make_station(context: StationContext) -> MidpointStation:
     """Station machine of one link."""
-    return MidpointStation(link, labels=LABELS)
+    return MidpointStation(context.link, labels=LABELS, incarnation=context.incarnation)
 
 
 SCHEME: Final = HeraldingScheme(

@@ -79,6 +79,9 @@ from qnet.units import Instant
 
 _T = TypeVar("_T")
 
+PER_INCARNATION: Final = 2**40
+"""Sequence numbers (of a station) and run numbers (of an end) set aside for each of its incarnations."""
+
 # ---------------------------------------------------------------- messages
 
 
@@ -347,15 +350,20 @@ class MidpointStation:
     Args:
         link: the link.
         labels: Bell label of each successful click pattern of the scheme.
+        incarnation: restarts of the station so far; each has sequence numbers of its own.
     """
 
     def __init__(
-        self, link: LinkPlan, *, labels: Mapping[tuple[int, ...], tuple[int, int]]
+        self,
+        link: LinkPlan,
+        *,
+        labels: Mapping[tuple[int, ...], tuple[int, int]],
+        incarnation: int = 0,
     ) -> None:
         self._link = link
         self._labels = dict(labels)
         self._flight_longer = max(link.flights)
-        self._state = StationState()
+        self._state = StationState(last_sequence=incarnation * PER_INCARNATION)
 
     @property
     def state(self) -> StationState:

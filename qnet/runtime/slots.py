@@ -1,0 +1,123 @@
+"""Who holds which memory slot of a node.
+
+A slot has one holder: a machine, the application, or nobody. ``Acquire`` gives a free one, ``Indicate`` with
+slots and requests that carry one hand it over, ``Release`` empties it, after the program that may still run
+on it. Touching a slot that somebody else holds is an error of the program, found before the world is asked.
+
+Shares
+    With at least as many communication slots as links every link has its own ones, dealt out in order of
+    name: a pair that waits on one link never takes the other links' turn. With fewer, all links draw on a
+    common pool, and their protocol must see to it that none waits for another node with a slot in hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from qnet.errors import LocalProtocolError
+from qnet.hardware import Platform
+from qnet.ids import NodeId, SlotId
+from qnet.machine import Acquire
+
+LEAVING: Final = "(emptied when its program ends)"
+"""Holder of a slot that was released while a program was running on it."""
+
+
+class Slots:
+    """The slots of one node.
+
+    Args:
+        node: its name, for errors.
+        platform: its processor, None for a station.
+    """
+
+    def __init__(self, node: NodeId, platform: Platform | None) -> None:
+        self._node = node
+        self._platform = platform
+        count = platform.slots if platform else 0
+        self._holder: dict[SlotId, str] = {SlotId(slot): "" for slot in range(count)}
+        self._waiting: list[tuple[str, Acquire]] = []
+        self._share: dict[str, frozenset[SlotId]] = {}
+
+    def share_out(self, links: Iterable[str]) -> None:
+        """Give each of these link machines communication slots of its own, if there are enough."""
+        names = sorted(links)
+        slots = self._platform.communication_slots if self._platform else 0
+        if names and slots >= len(names):
+            self._share = {
+                name: frozenset(SlotId(slot) for slot in range(index, slots, len(names)))
+                for index, name in enumerate(names)
+            }
+
+    def holders(self) -> dict[SlotId, str]:
+        """Holder of every slot that has one."""
+        return {slot: holder for slot, holder in self._holder.items() if holder}
+
+    def must_hold(self, name: str, slot: SlotId) -> None:
+        """Refuse a use of ``slot`` by anybody but its holder.
+
+        Raises:
+            LocalProtocolError: ``name`` does not hold it.
+        """
+        holder = self._holder.get(slot)
+        if holder != name:
+            raise LocalProtocolError(
+                f"{name} must hold slot {slot} of {self._node} to use it; its holder is {holder or 'nobody'}"
+            )
+
+    def hand_over(self, giver: str, taker: str, slot: SlotId) -> None:
+        """Pass ``slot`` from one holder to another."""
+        self.must_hold(giver, slot)
+        self._holder[slot] = taker
+
+    def leave(self, slot: SlotId) -> None:
+        """Its holder has released it; it becomes free when its program has ended."""
+        self._holder[slot] = LEAVING
+
+    def free(self, slot: SlotId) -> None:
+        """Nobody holds it any more."""
+        self._holder[slot] = ""
+
+    def is_leaving(self, slot: SlotId) -> bool:
+        """Whether it waits for the end of its program."""
+        return self._holder[slot] == LEAVING
+
+    # ------------------------------------------------------------ waiting
+
+    def want(self, name: str, acquire: Acquire) -> None:
+        """Put ``name`` into the line."""
+        self._waiting.append((name, acquire))
+
+    def withdraw(self, name: str, token: str) -> None:
+        """Take ``name`` out of the line, if it is in it with this token."""
+        self._waiting = [
+            (who, want) for who, want in self._waiting if who != name or want.token != token
+        ]
+
+    def assign(self) -> list[tuple[str, str, SlotId]]:
+        """Give free slots to those who wait, first come, first served: (machine, token, slot) of each."""
+        given: list[tuple[str, str, SlotId]] = []
+        if not self._waiting:
+            return given
+        still: list[tuple[str, Acquire]] = []
+        for name, want in self._waiting:
+            slot = self._free_for(name, want.role)
+            if slot is None:
+                still.append((name, want))
+            else:
+                self._holder[slot] = name
+                given.append((name, want.token, slot))
+        self._waiting = still
+        return given
+
+    def _free_for(self, name: str, role: str) -> SlotId | None:
+        if self._platform is None:
+            return None
+        share = self._share.get(name) if role == "communication" else None
+        for slot, holder in self._holder.items():
+            if holder or self._platform.role_of(slot) != role:
+                continue
+            if share is None or slot in share:
+                return slot
+        return None
