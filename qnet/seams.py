@@ -108,6 +108,14 @@ class EndContext:
 
 
 @dataclass(frozen=True)
+class StationContext:
+    """What a station machine may know at the start; it never gives a number of an earlier incarnation again."""
+
+    link: LinkPlan
+    incarnation: int = 0
+
+
+@dataclass(frozen=True)
 class HeraldingScheme:
     """How two distant memories become entangled, and the physical layer that drives it.
 
@@ -124,7 +132,7 @@ class HeraldingScheme:
     outcomes: Callable[[LinkOptics], Sequence[ClickOutcome]]
     sample: Callable[[LinkOptics, Callable[[], float]], ClickOutcome | None]
     make_end: Callable[[EndContext], Machine]
-    make_station: Callable[[LinkPlan], Machine]
+    make_station: Callable[[StationContext], Machine]
     messages: tuple[type[Message], ...]
     parameters: type[msgspec.Struct] = NoParameters
     sources: tuple[str, ...] = ()
@@ -219,7 +227,9 @@ class PurifierContext:
 class PurificationProtocol:
     """Better pairs from pairs: a machine that uses the pair service and offers it (:mod:`qnet.layers.link`).
 
-    The same machine works on the pairs of a link and on end-to-end pairs.
+    The same machine works on the pairs of a link and on end-to-end pairs. Its messages are of the layer
+    "purify" (kind ``purify.PROTOCOL/message@1``) and carry a field ``below`` with the context's: the node
+    finds the machine of the peer by it.
     """
 
     name: str
