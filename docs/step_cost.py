@@ -22,7 +22,8 @@ from qnet.bench.raw import ping_pong_hz
 from qnet.bench.time import beating_plan, frame_bytes
 from qnet.ids import NodeId
 from qnet.machine import DeadlineReached
-from qnet.runtime.node import Node, Seams
+from qnet.runtime.node import Node
+from qnet.runtime.plugs import Seams
 from qnet.runtime.run import RunOptions, run
 from qnet.units import Instant
 from qnet.wire.control import KIND_OF, Grant, Report

@@ -26,11 +26,12 @@ from qnet.machine import (
 )
 from qnet.program import Initialise, Measure, Program
 from qnet.runtime import node as node_module
-from qnet.runtime.driver import LEAVING, Driver, MachineFault
+from qnet.runtime.driver import Driver, MachineFault
 from qnet.runtime.embedded import HOST, EmbeddedPort
 from qnet.runtime.host import AppFailed, Host
 from qnet.runtime.run import RunOptions, RunOutcome, run
 from qnet.runtime.session import Session
+from qnet.runtime.slots import LEAVING
 from qnet.seams import App, NoParameters
 from qnet.topology import load
 from qnet.units import Instant
@@ -160,10 +161,10 @@ def test_slot_released_in_mid_program_is_emptied_when_the_program_ends() -> None
     driver.app_effects(Apply(OpId("x"), program(2)))
     driver.app_effects(Release(SlotId(2)))
     assert [type(output) for output in driver.outputs] == [RunProgram]
-    assert driver.holders() == {SlotId(2): LEAVING}
+    assert driver.slots.holders() == {SlotId(2): LEAVING}
     driver.items([ProgramEnded(OpId("x"), (0,))])
     assert driver.outputs[-1] == Discard(SlotId(2))
-    assert driver.holders() == {}
+    assert driver.slots.holders() == {}
 
 
 def test_trace_does_not_depend_on_the_hash_of_strings() -> None:
@@ -237,7 +238,7 @@ def test_cancelling_a_measurement_gives_the_slot_back(embedded: Any) -> None:
                 pair.release()
 
     host = embedded(impatient, serve)
-    assert host.nodes["alice"].driver.holders() == {}
+    assert host.nodes["alice"].driver.slots.holders() == {}
 
 
 def test_memory_asked_for_in_a_cancelled_scope_is_given_back(embedded: Any) -> None:
@@ -250,7 +251,7 @@ def test_memory_asked_for_in_a_cancelled_scope_is_given_back(embedded: Any) -> N
             assert one != two  # both are free again
 
     host = embedded(cancelled, serve)
-    assert host.nodes["alice"].driver.holders() == {}
+    assert host.nodes["alice"].driver.slots.holders() == {}
 
 
 def test_random_numbers_of_a_purpose_go_on(embedded: Any) -> None:

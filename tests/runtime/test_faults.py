@@ -60,7 +60,9 @@ def run_here(plan: RunPlan) -> tuple[World, Host]:
 def test_nothing_is_held_after_a_run(file: Path, app: str) -> None:
     world, host = run_here(load(file, ["pairs=30"], app=app))
     held = {
-        (str(node.name), slot) for node in host.nodes.values() for slot in node.driver.holders()
+        (str(node.name), slot)
+        for node in host.nodes.values()
+        for slot in node.driver.slots.holders()
     }
     assert set(world.store.occupied()) | set(world.store.reserved()) <= held
     assert held == set()
@@ -78,7 +80,7 @@ def test_nothing_is_held_after_a_request_that_ran_out_of_time(file: Path) -> Non
     else:
         pytest.fail("one of these requests should have run out of time")
     for node in host.nodes.values():
-        assert node.driver.holders() == {}
+        assert node.driver.slots.holders() == {}
     assert world.store.occupied() == world.store.reserved() == []
 
 
