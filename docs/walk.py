@@ -31,7 +31,7 @@ from qnet.machine import (
     Requested,
     Send,
 )
-from qnet.seams import EndContext
+from qnet.seams import EndContext, StationContext
 from qnet.topology import load
 from qnet.units import Duration, Instant
 from qnet_protocols.heralding.double_click import make_end, make_station
@@ -185,13 +185,13 @@ def station() -> str:
     click = Observed(plan.name, (0, 2))
     late = 10**8
     scenes = [
-        play("Nothing announced", make_station(plan)),
-        play("One end announced", make_station(plan), (late, a)),
-        play("Both announced one run", make_station(plan), (1, a), (late, b)),
-        play("A click, no end announced", make_station(plan), (late, click)),
-        play("A click, one end announced", make_station(plan), (1, a), (late, click)),
-        play("A click, both announced one run", make_station(plan), (1, a), (2, b), (late, click)),
-        play("A click, different runs", make_station(plan), (1, a), (2, other), (late, click)),
+        play("Nothing announced", make_station(StationContext(plan))),
+        play("One end announced", make_station(StationContext(plan)), (late, a)),
+        play("Both announced one run", make_station(StationContext(plan)), (1, a), (late, b)),
+        play("A click, no end announced", make_station(StationContext(plan)), (late, click)),
+        play("A click, one end announced", make_station(StationContext(plan)), (1, a), (late, click)),
+        play("A click, both announced one run", make_station(StationContext(plan)), (1, a), (2, b), (late, click)),
+        play("A click, different runs", make_station(StationContext(plan)), (1, a), (2, other), (late, click)),
     ]
     inputs: Inputs = {
         "PhotonsAnnounced from A": lambda _: a,

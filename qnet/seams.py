@@ -89,12 +89,14 @@ class ClickOutcome:
 class EndContext:
     """What a machine at one end of a link may know at the start: its own name and the link's plan.
 
-    ``incarnation`` counts the restarts of the node, which forget everything else.
+    ``incarnation`` counts the restarts of the node, which forget everything else. ``platforms`` are the
+    processors of ends A and B (their gates and memories); None where nothing but the plan is known.
     """
 
     node: NodeId
     link: LinkPlan
     incarnation: int = 0
+    platforms: tuple[Platform, Platform] | None = None
 
     @property
     def side(self) -> int:

@@ -129,7 +129,13 @@ class Node:
     def _build(self, incarnation: int) -> None:
         add = self.driver.add
         for link in self._links:
-            end = EndContext(self.name, link, incarnation)
+            processors = self._platforms([*link.ends])
+            end = EndContext(
+                self.name,
+                link,
+                incarnation,
+                (processors[link.ends[0]], processors[link.ends[1]]),
+            )
             physical, agreed = f"physical:{link.name}", f"link:{link.name}"
             scheme, protocol = (
                 self._seams.schemes[link.scheme],

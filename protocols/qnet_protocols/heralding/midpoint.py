@@ -38,9 +38,13 @@ The late half of a stopped run
     A run with ``until`` ends by itself at ``until`` + longer flight + own flight: every photon left
     before ``until``, so clicks lie before ``until`` + longer flight, and their report has arrived
     by then.
+Restarts
+    An end or a station that comes back without memory counts on from incarnation * 2**40 (runs and
+    sequence numbers), so that no number repeats and nothing of the former life is taken for news. A
+    station that has forgotten the announcements refuses the next click; the ends then start anew.
 Assumptions and validity
-    Announcements travel at least as fast as the photons that they announce. Channels keep order;
-    loss and repetition of messages are survived.
+    A message may be lost, doubled or overtaken. An announcement that arrives after the photons that
+    it announces costs their click, which is refused or reported under the id before it.
 Not modelled
     TIME_MISMATCH and OUT_OF_WINDOW of [1]: the optics of the simulation lets only synchronous
     photons meet. Wrap-around of sequence numbers: they are unbounded integers.
@@ -79,6 +83,9 @@ from qnet.units import Instant
 
 _T = TypeVar("_T")
 
+INCARNATION_STEP: Final = 2**40
+"""Numbers that one life of a node may use up."""
+
 PER_INCARNATION: Final = 2**40
 """Sequence numbers (of a station) and run numbers (of an end) set aside for each of its incarnations."""
 
@@ -91,7 +98,8 @@ class PhotonsAnnounced(Message, frozen=True):
     Attributes:
         link: which link.
         attempt: id of the attempt run.
-        run: counts the attempt runs of this end on this link, from 1.
+        run: counts the attempt runs of this end on this link, from 1; after a restart from
+            incarnation * 2**40 + 1.
     """
 
     kind: ClassVar[str] = "physical.midpoint/photons_announced@1"
@@ -177,7 +185,7 @@ class MidpointEnd:
         self._link = context.link
         self._flight_longer = max(context.link.flights)
         self._flight_own = context.link.flights[context.side]
-        self._state: EndState = Idle()
+        self._state: EndState = Idle(runs=context.incarnation * INCARNATION_STEP)
 
     @property
     def state(self) -> EndState:
