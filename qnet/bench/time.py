@@ -57,7 +57,6 @@ def sleeping_plan(steps: int, nodes: int = 2, *, seed: int = 1) -> RunPlan:
         seed=seed,
         nodes=tuple(NodePlan(name, "none", _PLATFORM) for name in names),
         links=(),
-        delays={},
         app=AppPlan("tick", {"steps": steps}, dict.fromkeys(names, "ticker")),
     )
 
@@ -80,7 +79,7 @@ def beating_plan(steps: int, *, seed: int = 1) -> RunPlan:
         cycle=Duration(INTERVAL_PS),
         preparation=Duration(0),
         correction=(Duration(0), Duration(0)),
-        estimate=Estimate(1.0, Duration(INTERVAL_PS), 1.0, 1.0, 0.0, 0.0),
+        estimate=Estimate(1.0, Duration(INTERVAL_PS), 1.0, 1.0, 0.0, 0.0, (1.0, 1.0, 1.0)),
     )
     return RunPlan(
         network="metronomes",
@@ -90,7 +89,6 @@ def beating_plan(steps: int, *, seed: int = 1) -> RunPlan:
             NodePlan(station, station=Station()),
         ),
         links=(link,),
-        delays={},
         app=AppPlan("tick", {"steps": 1, "interval_s": 1e6}, {ends[0]: "ticker"}),
         until=Duration(steps * INTERVAL_PS),
     )

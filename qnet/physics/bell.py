@@ -98,6 +98,13 @@ def fidelity_from_correlators(values: Correlators) -> float:
     return (1.0 + sum(values)) / 4.0
 
 
+def state_correlators(state: Sequence[Sequence[complex]]) -> Correlators:
+    """Correlators (a, b, c) = (<XX>, -<YY>, <ZZ>) of any 4 x 4 matrix."""
+    outer, inner = (state[0][3] + state[3][0]).real, (state[1][2] + state[2][1]).real
+    parity = (state[0][0] + state[3][3] - state[1][1] - state[2][2]).real
+    return (outer + inner, outer - inner, parity)
+
+
 def fidelity(weights: Weights, label: Label = PHI_PLUS) -> float:
     """<B(label)|rho|B(label)> of a Bell-diagonal state."""
     return weights[2 * label[0] + label[1]]

@@ -40,7 +40,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from qnet.hardware import Coherence, Platform
-from qnet.physics.bell import Matrix4, overlap
+from qnet.physics.bell import Matrix4, overlap, state_correlators
 from qnet.physics.gates import depolarising_from_fidelity
 from qnet.physics.memory import decay
 from qnet.plan import Estimate
@@ -90,6 +90,7 @@ def estimate(
     """
     success_prob = sum(outcome.prob for outcome in outcomes)
     heralded = goodness = 0.0
+    mean = [0.0, 0.0, 0.0]
     delivered = []
     for outcome in outcomes:
         share = outcome.prob / success_prob
@@ -99,9 +100,11 @@ def estimate(
             for origin in (0, 1)
             for acts_at in (timing.click, timing.delivery)
         ]
-        goodness += share * sum(cases) / len(cases)
+        goodness += share * sum(overlap(state) for state in cases) / len(cases)
+        for axis, found in enumerate(zip(*map(state_correlators, cases), strict=True)):
+            mean[axis] += share * sum(found) / len(cases)
         if outcome.prob > 0.0:
-            delivered += cases
+            delivered += [overlap(state) for state in cases]
     cycles = 1.0 / success_prob - 1.0 - (-(timing.preparation + timing.delivery) // timing.cycle)
     return Estimate(
         success_prob=success_prob,
@@ -110,6 +113,7 @@ def estimate(
         goodness=goodness,
         goodness_error=max(abs(case - goodness) for case in delivered) + NUMERICAL_MARGIN,
         rate_hz=1.0 / (cycles * seconds(timing.cycle)),
+        correlators=(mean[0], mean[1], mean[2]),
     )
 
 
@@ -119,8 +123,8 @@ def _delivered(
     acts_at: int,
     timing: Timing,
     ends: tuple[Platform, Platform],
-) -> float:
-    """Fidelity to Phi+ at delivery if ``origin`` corrects ``acts_at`` ps after emission."""
+) -> Matrix4:
+    """The state at delivery, brought to Phi+, if ``origin`` corrects ``acts_at`` ps after emission."""
     state: Matrix4 = outcome.state
     for side in (0, 1):
         kept = acts_at - timing.lag(side)
@@ -131,7 +135,7 @@ def _delivered(
         state = depolarised(state, origin, mixing)
     for side in (0, 1):
         state = stored(state, side, timing.delivery - acts_at, ends[side].coherence_of(0))
-    return overlap(state)
+    return state
 
 
 def stored(state: Matrix4, side: int, time_ps: int, coherence: Coherence) -> Matrix4:
