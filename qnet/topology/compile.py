@@ -12,7 +12,7 @@ from qnet.ids import NodeId
 from qnet.plan import AppPlan, LinkPlan, NodePlan, RunPlan
 from qnet.seams import App
 from qnet.topology.check import At, name, nearest, table, typed
-from qnet.topology.links import compile_links, delays
+from qnet.topology.links import compile_links
 from qnet.topology.nodes import compile_nodes
 from qnet.units import duration_from_s
 
@@ -62,7 +62,6 @@ def compile_topology(
         seed=run.seed,
         nodes=nodes,
         links=links,
-        delays=delays(links),
         app=_app(data.get("app", {}), nodes, links, at),
         exact_attempts=run.exact_attempts,
         cluster_cap=run.cluster_cap,

@@ -13,7 +13,6 @@ Sources
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
@@ -90,36 +89,6 @@ def compile_links(value: object, nodes: Iterable[NodePlan], at: At) -> tuple[Lin
                 )
         links.append(link)
     return tuple(links)
-
-
-def delays(links: Iterable[LinkPlan]) -> dict[str, Duration]:
-    """Light time along the shortest fibre path, for each ordered pair "source>target" with one."""
-    fibres: dict[NodeId, dict[NodeId, int]] = {}
-    for link in links:
-        for end, flight in zip(link.ends, link.flights, strict=True):
-            for here, there in ((end, link.station), (link.station, end)):
-                known = fibres.setdefault(here, {})
-                known[there] = min(flight, known.get(there, flight))
-    return {
-        f"{source}>{target}": Duration(time)
-        for source in sorted(fibres)
-        for target, time in sorted(_shortest(fibres, source).items())
-        if target != source
-    }
-
-
-def _shortest(fibres: Mapping[NodeId, Mapping[NodeId, int]], source: NodeId) -> dict[NodeId, int]:
-    """Dijkstra: light time from ``source`` to every node that fibre reaches."""
-    reached: dict[NodeId, int] = {}
-    frontier = [(0, source)]
-    while frontier:
-        time, here = heapq.heappop(frontier)
-        if here in reached:
-            continue
-        reached[here] = time
-        for there, flight in fibres[here].items():
-            heapq.heappush(frontier, (time + flight, there))
-    return reached
 
 
 def _link(key: str, value: object, nodes: Mapping[str, NodePlan], links: At) -> LinkPlan:

@@ -35,13 +35,20 @@ class _Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True, t
 # ------------------------------------------------------------ host -> world, inside Report
 
 
-class Post(_Item, frozen=True, tag="post"):
-    """A message to another node. ``seq`` counts per (source, target) from 0."""
+class Post(_Item, frozen=True, tag="post", omit_defaults=True):
+    """A message to another node.
+
+    Attributes:
+        seq: counts per (source, target) from 0, in each incarnation of the source.
+        epoch, number: of the sender's courier, for messages that it repeats; the world copies them.
+    """
 
     target: NodeId
     kind: str
     seq: int
     body: msgspec.Raw
+    epoch: int = 0
+    number: int = 0
 
 
 class RunProgram(_Item, frozen=True, tag="program"):
@@ -72,8 +79,11 @@ class Discard(_Item, frozen=True, tag="discard"):
     slot: SlotId
 
 
-class Delivered(_Item, frozen=True, tag="delivered"):
-    """Note for the truth log: this end has handed up its half of a pair. No node ever sees an answer."""
+class Delivered(_Item, frozen=True, tag="delivered", omit_defaults=True):
+    """Note for the truth log: this end has handed up its half of a pair. No node ever sees an answer.
+
+    ``settled`` is False if the label holds only after something that the other end still does.
+    """
 
     pair: PairId
     request: RequestId
@@ -86,6 +96,24 @@ class Delivered(_Item, frozen=True, tag="delivered"):
     goodness_error: float
     requested_at: Instant
     created_at: Instant
+    settled: bool = True
+
+
+class MeasuredNote(_Item, frozen=True, tag="measured"):
+    """Note for the truth log: this end has measured its half of a pair and handed up the outcome."""
+
+    pair: PairId
+    request: RequestId
+    index: int
+    origin: bool
+    remote: NodeId
+    label: tuple[int, int]
+    goodness: float
+    goodness_error: float
+    requested_at: Instant
+    created_at: Instant
+    basis: str
+    outcome: int
 
 
 class RequestNote(_Item, frozen=True, tag="request"):
@@ -118,6 +146,7 @@ Output = (
     | AbortAttempt
     | Discard
     | Delivered
+    | MeasuredNote
     | RequestNote
     | ExpiryNote
     | AppEnded
@@ -126,14 +155,20 @@ Output = (
 # ------------------------------------------------------------ world -> host, inside Grant
 
 
-class Envelope(_Item, frozen=True, tag="message"):
-    """A message from another node, due now."""
+class Envelope(_Item, frozen=True, tag="message", omit_defaults=True):
+    """A message from another node, due now.
+
+    ``incarnation`` is the sender's: how often it had been restarted when it sent this.
+    """
 
     source: NodeId
     kind: str
     seq: int
     sent_at: Instant
     body: msgspec.Raw
+    epoch: int = 0
+    number: int = 0
+    incarnation: int = 0
 
 
 class ProgramEnded(_Item, frozen=True, tag="ended"):
@@ -158,7 +193,21 @@ class Refused(_Item, frozen=True, tag="refused"):
     text: str
 
 
-Item = Envelope | ProgramEnded | Clicked | Refused
+class Crashed(_Item, frozen=True, tag="crashed"):
+    """The node has lost power: machines, application and slots are gone.
+
+    Nothing else comes for it until :class:`Restarted`. What it reports in the same turn is void, and a
+    report about it before then is refused.
+    """
+
+
+class Restarted(_Item, frozen=True, tag="restarted"):
+    """The node has power again, with new machines and no application. ``incarnation`` counts from 1."""
+
+    incarnation: int
+
+
+Item = Envelope | ProgramEnded | Clicked | Refused | Crashed | Restarted
 
 # ------------------------------------------------------------ bodies
 

@@ -25,6 +25,7 @@ import msgspec
 
 from qnet import __version__
 from qnet.errors import BackendError, ClockStalled, QnetInternalError, TimeReversed, WireError
+from qnet.fibres import Fibres
 from qnet.ids import LinkId, NodeId, SlotId
 from qnet.plan import RunPlan
 from qnet.randomness import keyed_uniform
@@ -113,8 +114,9 @@ class World:
         self.verdict: Verdict | None = None
         self.app_results: dict[NodeId, tuple[str, Any]] = {}
         self._host_of = dict(host_of)
-        self._delays = {tuple(pair.split(">")): delay for pair, delay in plan.delays.items()}
+        self._fibres = Fibres(plan.links)
         self._links = {frozenset(link.ends): link.name for link in plan.links}
+        self._incarnations: dict[NodeId, int] = {}
         self._sent: dict[tuple[NodeId, NodeId], int] = {}
         self._commands: dict[NodeId, int] = dict.fromkeys(host_of, 0)
         self._granted: tuple[str, ...] = ()
@@ -294,8 +296,8 @@ class World:
     def _on_post(self, node: NodeId, post: Post) -> None:
         now = self.authority.now
         channel = (node, post.target)
-        delay = self._delays.get(channel)
-        if delay is None:
+        delay = self._fibres.light_time(*channel)
+        if delay is None or post.target == node:
             raise WireError(
                 f"target must be a node that fibre connects to {node}, got {post.target!r}",
                 code=Refusal.WRONG_TARGET,
@@ -311,7 +313,16 @@ class World:
                 where=post.kind,
             )
         self._sent[channel] = expected + 1
-        envelope = Envelope(node, post.kind, post.seq, now, post.body)
+        envelope = Envelope(
+            source=node,
+            kind=post.kind,
+            seq=post.seq,
+            sent_at=now,
+            body=post.body,
+            epoch=post.epoch,
+            number=post.number,
+            incarnation=self._incarnations.get(node, 0),
+        )
         self.authority.push(
             Instant(now + delay),
             Due(post.target, envelope),

@@ -72,7 +72,7 @@ class Bench:
             LINK, (ALICE, BOB), MIDDLE, "sure", {}, "none", {}, self.optics_plan,
             (Duration(self.flights[0]), Duration(self.flights[1])), Duration(FLIGHT), Duration(self.cycle),
             Duration(PREPARATION), (Duration(0), Duration(0)),
-            Estimate(1.0, Duration(self.cycle), 1.0, 1.0, 0.0, 1.0),
+            Estimate(1.0, Duration(self.cycle), 1.0, 1.0, 0.0, 1.0, (1.0, 1.0, 1.0)),
         )  # fmt: skip
         self.optics = Optics(
             seed=self.seed,
