@@ -4,7 +4,7 @@ One round trip per program, not per gate. Instructions run one after another; an
 runs only if the XOR of the named earlier outcomes *of the same program* is 1, so a swap or an error
 correction is one program. Durations and errors come from the node's platform.
 
-Outcomes are numbered from 0 in the order of the :class:`Measure` instructions.
+Outcomes are numbered from 0 in the order of the :class:`Measure` and :class:`Draw` instructions.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Gate(msgspec.Struct, frozen=True, tag="gate", forbid_unknown_fields=True, 
         name: a key of :data:`GATE_SLOTS`.
         slots: the slots it acts on; for CNOT control first, then target.
         angle_rad: rotation angle, for RX, RY and RZ only.
-        when: indices of earlier outcomes; the gate runs if their XOR is 1 (empty: always).
+        when: indices of earlier outcomes of measurements; the gate runs if their XOR is 1 (empty:
+            always). Draws cannot be named: their outcomes are no bits.
     """
 
     name: str
@@ -42,18 +43,38 @@ class Gate(msgspec.Struct, frozen=True, tag="gate", forbid_unknown_fields=True, 
     when: tuple[int, ...] = ()
 
 
+class Draw(msgspec.Struct, frozen=True, tag="draw", forbid_unknown_fields=True):
+    """Draw a number k with chance weights[k] / sum(weights): the node's own random number generator.
+
+    It takes no time and touches no slot. ``weights`` are finite, none negative, not all zero.
+    """
+
+    weights: tuple[float, ...]
+
+
+BASES: Final = ("X", "Y", "Z", "Z+X", "Z-X")
+"""Bases of a measurement: the Pauli axes and the two diagonals (Z + X)/sqrt2 and (Z - X)/sqrt2."""
+
+
 class Measure(
     msgspec.Struct, frozen=True, tag="measure", forbid_unknown_fields=True, omit_defaults=True
 ):
-    """Read one slot in a Pauli basis. The qubit is left in the basis state of the true outcome.
+    """Read one slot. The joint state becomes what one knows after the *reported* outcome.
+
+    Outcome 0 is the +1 eigenstate. With a perfect read-out the qubit is left in |0> or |1>; otherwise
+    it stays a mixture of the two, correlated with what it was entangled with.
 
     Attributes:
         slot: which slot.
-        basis: "X", "Y" or "Z". X and Y cost one single-qubit gate before the read-out.
+        basis: one of :data:`BASES`. All but Z cost one single-qubit gate before the read-out.
+        bases: instead of ``basis``, the bases among which ``choice`` chooses.
+        choice: index of the earlier :class:`Draw` whose outcome k picks ``bases[k]``.
     """
 
     slot: SlotId
     basis: str = "Z"
+    bases: tuple[str, ...] = ()
+    choice: int | None = None
 
 
 class Initialise(msgspec.Struct, frozen=True, tag="init", forbid_unknown_fields=True):
@@ -62,7 +83,7 @@ class Initialise(msgspec.Struct, frozen=True, tag="init", forbid_unknown_fields=
     slot: SlotId
 
 
-Instruction = Gate | Measure | Initialise
+Instruction = Gate | Measure | Initialise | Draw
 
 
 class Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -196,8 +196,8 @@ class Refused(_Item, frozen=True, tag="refused"):
 class Crashed(_Item, frozen=True, tag="crashed"):
     """The node has lost power: machines, application and slots are gone.
 
-    Nothing else comes for it until :class:`Restarted`. What it reports in the same turn is void, and a
-    report about it before then is refused.
+    Nothing else comes for it until :class:`Restarted`, and whatever it puts out until then, in the same
+    turn too, is void.
     """
 
 

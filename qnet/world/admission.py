@@ -19,18 +19,16 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Final, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 from qnet.errors import IllegalProgram, SlotBusy, StateTooLarge, TimeReversed, UnknownSlot
 from qnet.hardware import Platform
 from qnet.ids import NodeId, OpId, SlotId
 from qnet.physics.gates import depolarising_from_fidelity
 from qnet.physics.memory import check_coherence_times
-from qnet.program import GATE_SLOTS, ROTATIONS, Gate, Initialise, Measure, Program
+from qnet.program import BASES, GATE_SLOTS, ROTATIONS, Draw, Gate, Initialise, Measure, Program
 from qnet.units import Instant, duration_from_s
 from qnet.world.engine import State
-
-BASES: Final = ("X", "Y", "Z")
 
 Place = tuple[NodeId, SlotId]
 """A slot of a node."""
@@ -64,6 +62,8 @@ class Slot:
         began: start of the latest command; an earlier one is refused.
         busy_until: end of the latest program.
         reserved: taken by an attempt run.
+        record: its qubit has been read with an imperfect read-out and not been touched since: what is
+            left is a classical record of the outcome.
     """
 
     __slots__ = (
@@ -72,6 +72,7 @@ class Slot:
         "cluster",
         "perfect",
         "place",
+        "record",
         "reserved",
         "t1_s",
         "t2_s",
@@ -88,6 +89,7 @@ class Slot:
         self.began = 0
         self.busy_until = 0
         self.reserved = False
+        self.record = False
 
     def __str__(self) -> str:
         return f"{self.place[0]}/{self.place[1]}"
@@ -113,7 +115,7 @@ class Holder:
         # Fidelity of an initialisation: the population of |0>, 1 - lambda/2, as for one qubit.
         self.init_noise = depolarising_from_fidelity(platform.initialise.fidelity, 1)
         self.readout_ps = duration_from_s(platform.readout.duration_s)
-        self.flip_prob = (platform.readout.error_0_prob, platform.readout.error_1_prob)
+        self.flip_probs = (platform.readout.error_0_prob, platform.readout.error_1_prob)
         self.results: OrderedDict[OpId, tuple[Program, ProgramResult]] = OrderedDict()
 
     def slot(self, index: int, op: str) -> Slot:
@@ -139,15 +141,19 @@ class Admission:
         self._cap = cap
         self._groups: dict[Slot, set[Slot] | None] = {}
         self._known: dict[Cluster, set[Slot]] = {}
-        measured = 0
+        self._choices: list[int] = []
+        """Of every outcome so far: how many values it may have if it was drawn, 0 if measured."""
         for index, step in enumerate(program.instructions):
             if type(step) is Gate:
-                self._gate(index, step, measured)
+                self._gate(index, step)
             elif type(step) is Measure:
                 self._measure(index, step)
-                measured += 1
+                self._choices.append(0)
             elif type(step) is Initialise:
                 self._alone(self._use(step.slot))
+            elif type(step) is Draw:
+                self._draw(index, step)
+                self._choices.append(len(step.weights))
 
     @property
     def slots(self) -> Iterable[Slot]:
@@ -182,11 +188,33 @@ class Admission:
         self._groups[slot] = {slot}
 
     def _measure(self, index: int, step: Measure) -> None:
-        if step.basis not in BASES:
-            self._illegal(index, f"basis must be one of X, Y, Z, got {step.basis!r}")
-        self._alone(self._filled(step.slot)[0])
+        for basis in (step.basis, *step.bases):
+            if basis not in BASES:
+                self._illegal(index, f"basis must be one of {', '.join(BASES)}, got {basis!r}")
+        if step.choice is None:
+            if step.bases:
+                self._illegal(index, f"bases need a choice among them, got {list(step.bases)}")
+        elif not 0 <= step.choice < len(self._choices) or not self._choices[step.choice]:
+            self._illegal(index, f"choice must name an earlier draw, got {step.choice}")
+        elif self._choices[step.choice] != len(step.bases):
+            self._illegal(
+                index,
+                f"a draw among {self._choices[step.choice]} must choose from as many bases, "
+                f"got {list(step.bases)}",
+            )
+        slot, _ = self._filled(step.slot)
+        if not any(self._holder.flip_probs):
+            self._alone(slot)
 
-    def _gate(self, index: int, step: Gate, measured: int) -> None:
+    def _draw(self, index: int, step: Draw) -> None:
+        total = sum(step.weights)
+        if not (0.0 < total < math.inf) or min(step.weights) < 0.0:
+            self._illegal(
+                index,
+                f"weights must be finite, >= 0 and not all 0, got {list(step.weights)}",
+            )
+
+    def _gate(self, index: int, step: Gate) -> None:
         wanted = GATE_SLOTS.get(step.name)
         if wanted is None:
             self._illegal(index, f"gate must be one of {', '.join(GATE_SLOTS)}, got {step.name!r}")
@@ -200,9 +228,14 @@ class Admission:
         if step.angle_rad is not None and not math.isfinite(step.angle_rad):
             self._illegal(index, f"angle_rad must be finite, got {step.angle_rad}")
         for outcome in step.when:
-            if not 0 <= outcome < measured:
+            if not 0 <= outcome < len(self._choices):
                 self._illegal(
-                    index, f"when must name earlier outcomes 0..{measured - 1}, got {outcome}"
+                    index,
+                    f"when must name earlier outcomes 0..{len(self._choices) - 1}, got {outcome}",
+                )
+            if self._choices[outcome]:
+                self._illegal(
+                    index, f"when must name outcomes of measurements, {outcome} was drawn"
                 )
         _, group = self._filled(step.slots[0])
         if wanted == 2:

@@ -47,6 +47,18 @@ class Measured(NamedTuple):
     rest: State | None
 
 
+class Reported(NamedTuple):
+    """Result of reading one qubit in Z with an imperfect read-out.
+
+    Attributes:
+        outcome: 0 or 1, the reported one.
+        state: normalised state of all qubits given that report, the read one included.
+    """
+
+    outcome: int
+    state: State
+
+
 class Engine(Protocol):
     """Operations on cluster states.
 
@@ -113,6 +125,23 @@ class Engine(Protocol):
             state: before the measurement.
             position: which qubit.
             uniform: a number in [0, 1); below the probability of 0 means outcome 0.
+        """
+        ...
+
+    def report(
+        self, state: State, position: int, flip_probs: tuple[float, float], uniform: float
+    ) -> Reported:
+        """Read one qubit in Z with an imperfect read-out and leave it in the state.
+
+        With P(r|t) the chance to report r if t is true, report r comes with probability
+        sum_t P(r|t) tr(Pi_t rho), and the state becomes sum_t P(r|t) Pi_t rho Pi_t, normalised: what
+        anybody can know who has the report, [1] section 2.2.6.
+
+        Args:
+            state: before the measurement.
+            position: which qubit.
+            flip_probs: (P(1|0), P(0|1)).
+            uniform: a number in [0, 1); below the probability of report 0 means report 0.
         """
         ...
 

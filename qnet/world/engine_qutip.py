@@ -44,7 +44,7 @@ from qutip.core.data.dense import fast_from_numpy
 from qnet.errors import EngineUnsupported
 from qnet.physics.bell import Label, overlap
 from qnet.physics.memory import Decay
-from qnet.world.engine import ComplexMatrix, Measured
+from qnet.world.engine import ComplexMatrix, Measured, Reported
 
 INDEX_QUBITS_MAX: Final = 6
 """Largest state that is regrouped through a cached flat index."""
@@ -390,6 +390,26 @@ class QutipEngine:
         weight = float(diagonal.dot(masks[outcome]))
         block = _block(matrix, qubits, position, outcome)
         return Measured(outcome, prob, fast_from_numpy(block * (1.0 / weight)))
+
+    def report(
+        self, state: Dense, position: int, flip_probs: tuple[float, float], uniform: float
+    ) -> Reported:
+        """Read one qubit in Z imperfectly; it stays, as sum_t P(r|t) Pi_t rho Pi_t."""
+        matrix = state.as_ndarray()
+        qubits = _qubits(matrix)
+        diagonal = matrix.diagonal().real
+        zero, one = (float(diagonal.dot(mask)) for mask in _mask(qubits, position))
+        told_0, told_1 = 1.0 - flip_probs[0], flip_probs[1]  # P(0|t)
+        outcome, _ = _read((zero * told_0 + one * told_1) / (zero + one), uniform)
+        if outcome:
+            told_0, told_1 = 1.0 - told_0, 1.0 - told_1
+        scale = 1.0 / (zero * told_0 + one * told_1)
+        high, low = 2**position, 2 ** (qubits - 1 - position)
+        before = matrix.reshape(high, 2, low, high, 2, low)
+        after = np.zeros_like(before)
+        after[:, 0, :, :, 0, :] = before[:, 0, :, :, 0, :] * (told_0 * scale)
+        after[:, 1, :, :, 1, :] = before[:, 1, :, :, 1, :] * (told_1 * scale)
+        return Reported(outcome, fast_from_numpy(after.reshape(matrix.shape)))
 
     def trace_out(self, state: Dense, position: int) -> Dense | None:
         """State of the other qubits, None if there are none."""

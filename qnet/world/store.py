@@ -9,11 +9,16 @@ Theory
 Time within a program
     Instructions run one after another. A gate or an initialisation acts at the end of its
     duration, after the decay of that time and followed by its depolarising noise. A read-out
-    projects at its start and takes its duration (a published read-out error includes what happens
-    meanwhile); in X or Y it is preceded by one single-qubit gate, and it leaves the qubit in |0>
-    or |1> according to the true outcome. SWAP is three two-qubit gates. A gate whose condition is
+    acts at its start and takes its duration (a published read-out error includes what happens
+    meanwhile); in all bases but Z it is preceded by one single-qubit gate. SWAP is three two-qubit
+    gates. A draw takes no time. A gate whose condition is
     not met takes no time. All slots of a program are busy until the program ends. Other qubits of
     a cluster are not touched: local noise commutes with what others do.
+Read-out errors
+    The state after a read-out is the one conditional on the reported outcome r, sum_t P(r|t) |t><t|
+    rho |t><t| (normalised): all that anybody in the network can know. A qubit read by a perfect
+    read-out leaves its cluster; otherwise it stays in it, a classical record, until it is discarded
+    or initialised.
 Refusals
     A program is checked as a whole before anything happens; a refused one leaves no mark. The check
     assumes that every conditional gate runs. A repeat of an operation id returns the stored result.
@@ -36,7 +41,7 @@ from qnet.hardware import Platform
 from qnet.ids import NodeId, OpId, SlotId
 from qnet.physics.bell import Label
 from qnet.physics.memory import decay
-from qnet.program import Gate, Initialise, Measure, Program
+from qnet.program import Draw, Gate, Initialise, Measure, Program
 from qnet.units import Instant, seconds
 from qnet.world.admission import (
     Admission,
@@ -52,6 +57,14 @@ from qnet.world.admission import (
 from qnet.world.engine import ComplexMatrix, Engine, State
 
 __all__ = ["Place", "ProgramResult", "Store"]
+
+_TO_Z: Final[Mapping[str, tuple[str, float | None]]] = {
+    "X": ("H", None),
+    "Y": ("RX", math.pi / 2),
+    "Z+X": ("RY", -math.pi / 4),
+    "Z-X": ("RY", math.pi / 4),
+}
+"""The gate that turns a basis into Z, so that outcome 0 is its +1 eigenstate."""
 
 RESULTS_KEPT: Final = 4096
 """Results of programs remembered per node for repeats of their operation id."""
@@ -92,7 +105,7 @@ class Store:
             op: operation id; a repeat returns the stored result and touches nothing.
             program: instructions, run one after another.
             at: start.
-            uniform: source of numbers in [0, 1); every measurement takes two, outcome and read-out.
+            uniform: source of numbers in [0, 1); every measurement and every draw takes one.
 
         Raises:
             UnknownSlot: no such slot, or an empty one is used before it is initialised.
@@ -120,7 +133,11 @@ class Store:
                     continue
                 now = self._run_gate(holder, step, now)
             elif type(step) is Measure:
-                now = self._run_measure(holder, step, now, outcomes, uniform)
+                basis = step.basis if step.choice is None else step.bases[outcomes[step.choice]]
+                outcome, now = self._run_measure(holder, step.slot, basis, now, uniform())
+                outcomes.append(outcome)
+            elif type(step) is Draw:
+                outcomes.append(_drawn(step.weights, uniform()))
             elif type(step) is Initialise:
                 now = self._run_initialise(holder, step, now)
         result = ProgramResult(tuple(outcomes), Instant(now))
@@ -211,6 +228,20 @@ class Store:
         self._remove(record)
         record.began = at
 
+    def crash(self, node: NodeId, at: Instant) -> None:
+        """Empty all slots of ``node``, whatever they do, and forget what its programs returned.
+
+        A station has none: nothing happens.
+        """
+        holder = self._nodes.get(node)
+        if holder is None:
+            return
+        for slot in holder.slots:
+            self._remove(slot)
+            slot.reserved = False
+            slot.began = slot.busy_until = slot.touched = at
+        holder.results.clear()
+
     # -------------------------------------------------------------- truth, for reports and tests
 
     def bell_fidelity(self, first: Place, second: Place, label: Label, at: Instant) -> float:
@@ -230,6 +261,21 @@ class Store:
             UnknownSlot, TimeReversed: as for :meth:`bell_fidelity`.
         """
         return self._engine.matrix(self._evolved(places, at))
+
+    def partner(self, node: NodeId, slot: SlotId, remote: NodeId) -> Place | None:
+        """The one qubit of ``remote`` in the cluster of this slot, records of read-outs aside.
+
+        None if there is none or more than one.
+        """
+        cluster = self._holder(node, "").slot(slot, "").cluster
+        if cluster is None:
+            return None
+        found = [
+            member.place
+            for member in cluster.slots
+            if member.place[0] == remote and not member.record
+        ]
+        return found[0] if len(found) == 1 else None
 
     def occupied(self) -> list[Place]:
         """Slots that hold a qubit, sorted."""
@@ -273,34 +319,29 @@ class Store:
         return ends
 
     def _run_measure(
-        self,
-        holder: Holder,
-        step: Measure,
-        now: int,
-        outcomes: list[int],
-        uniform: Callable[[], float],
-    ) -> int:
-        slot = holder.slots[step.slot]
-        if step.basis != "Z":
+        self, holder: Holder, index: int, basis: str, now: int, uniform: float
+    ) -> tuple[int, int]:
+        """Outcome and end."""
+        slot = holder.slots[index]
+        if basis != "Z":
             now += holder.one_ps
         cluster = self._touch(slot, now)
         position = cluster.slots.index(slot)
-        if step.basis == "X":
+        if basis != "Z":
+            name, angle_rad = _TO_Z[basis]
             cluster.state = self._engine.gate(
-                cluster.state, "H", (position,), None, holder.one_noise
+                cluster.state, name, (position,), angle_rad, holder.one_noise
             )
-        elif step.basis == "Y":
-            # RX(pi/2) turns Y into Z: outcome 0 is the +1 eigenstate of Y.
-            cluster.state = self._engine.gate(
-                cluster.state, "RX", (position,), math.pi / 2, holder.one_noise
-            )
-        measured = self._engine.measure(cluster.state, position, uniform())
+        if any(holder.flip_probs):
+            reported = self._engine.report(cluster.state, position, holder.flip_probs, uniform)
+            cluster.state = reported.state
+            slot.record = True
+            return reported.outcome, now + holder.readout_ps
+        measured = self._engine.measure(cluster.state, position, uniform)
         del cluster.slots[position]
         cluster.state = measured.rest
         slot.cluster = Cluster([slot], self._engine.basis(measured.outcome))
-        flipped = uniform() < holder.flip_prob[measured.outcome]
-        outcomes.append(measured.outcome ^ flipped)
-        return now + holder.readout_ps
+        return measured.outcome, now + holder.readout_ps
 
     def _run_initialise(self, holder: Holder, step: Initialise, now: int) -> int:
         slot = holder.slots[step.slot]
@@ -318,6 +359,7 @@ class Store:
         """Bring a qubit's decay up to ``now`` and return its cluster."""
         cluster = slot.cluster
         assert cluster is not None, f"{slot} is empty, admission should have refused"
+        slot.record = False
         if not slot.perfect and now > slot.touched:
             amount = decay(seconds(now - slot.touched), slot.t1_s, slot.t2_s)
             cluster.state = self._engine.decay(cluster.state, cluster.slots.index(slot), amount)
@@ -342,6 +384,7 @@ class Store:
         cluster.state = self._engine.trace_out(cluster.state, position)
         del cluster.slots[position]
         slot.cluster = None
+        slot.record = False
 
     def _evolved(self, places: Sequence[Place], at: Instant) -> State:
         """Joint state of some qubits at an instant, in the order asked for, from copies."""
@@ -386,3 +429,13 @@ class Store:
         record = self._holder(node, "").slot(slot, "")
         refuse_unless_free(record, at, "")
         return record
+
+
+def _drawn(weights: tuple[float, ...], uniform: float) -> int:
+    """Outcome k with chance weights[k] / sum; one of weight 0 never comes."""
+    left = uniform * sum(weights)
+    for k, weight in enumerate(weights):
+        left -= weight
+        if left < 0.0:
+            return k
+    return max(k for k, weight in enumerate(weights) if weight > 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import msgspec
@@ -14,9 +15,9 @@ from qnet.errors import (
     UnknownSlot,
 )
 from qnet.hardware import Coherence, Operation, Readout
-from qnet.ids import OpId
+from qnet.ids import OpId, SlotId
 from qnet.physics import bell, memory, swapping
-from qnet.program import Initialise, Measure, bell_measurement
+from qnet.program import Draw, Initialise, Measure, bell_measurement
 from qnet.randomness import KeyedRandom
 from qnet.units import PS_PER_S, Instant
 
@@ -54,7 +55,7 @@ def test_swap_label_is_left_xor_right_xor_outcomes(left, right, u_phase, u_parit
     store = make()
     pair(store, (A, 0), (B, 0), bell.relabel(bell.werner(1.0), left))
     pair(store, (B, 1), (C, 0), bell.relabel(bell.werner(1.0), right))
-    draws = iter([u_phase, 0.5, u_parity, 0.5])
+    draws = iter([u_phase, u_parity])
     result = store.run_program(B, OpId("s"), bell_measurement(0, 1), Instant(0), draws.__next__)
     m_x, m_z = result.outcomes
     assert (m_x, m_z) == (int(u_phase > 0.5), int(u_parity > 0.5))
@@ -195,30 +196,113 @@ def test_initialise_reaches_its_fidelity():
     assert matrix[0, 0].real == pytest.approx(0.99)
 
 
-def test_noisy_swap_program_agrees_with_the_closed_form():
-    platform = msgspec.structs.replace(NOISY, communication=Coherence(), memory=Coherence())
-    total = np.zeros(3)
-    for index in range(4):
-        store = make(platform)
-        pair(store, (A, 0), (B, 0), bell.werner(0.95))
-        pair(store, (B, 1), (C, 0), bell.werner(0.9))
-        # Each pair of true outcomes once, read without error.
-        phase, parity = (0.0, 0.999)[index // 2], (0.0, 0.999)[index % 2]
-        draws = iter([phase, 1.0, parity, 1.0])
-        result = store.run_program(B, OpId("s"), bell_measurement(0, 1), Instant(0), draws.__next__)
-        m_x, m_z = result.outcomes
-        weights = tuple(
-            store.bell_fidelity((A, 0), (C, 0), bell.label_xor(label, (m_z, m_x)), result.ends_at)
-            for label in bell.LABELS
-        )
-        total += np.array(bell.correlators(weights)) / 4
+def swapped(platform, phase, parity):
+    """Reported outcomes of a noisy swap at bob, and the correlators in the frame that they name."""
+    store = make(platform)
+    pair(store, (A, 0), (B, 0), bell.werner(0.95))
+    pair(store, (B, 1), (C, 0), bell.werner(0.9))
+    draws = iter([phase, parity])
+    result = store.run_program(B, OpId("s"), bell_measurement(0, 1), Instant(0), draws.__next__)
+    m_x, m_z = result.outcomes
+    weights = tuple(
+        store.bell_fidelity((A, 0), (C, 0), bell.label_xor(label, (m_z, m_x)), result.ends_at)
+        for label in bell.LABELS
+    )
+    assert store.partner(A, SlotId(0), C) == (C, 0)
+    return (m_x, m_z), bell.correlators(weights)
+
+
+def test_state_after_a_noisy_swap_has_the_correlators_of_the_closed_form():
+    # Symmetric read-out errors: each reported outcome leaves exactly the state of physics A5.1.
+    platform = msgspec.structs.replace(
+        NOISY, communication=Coherence(), memory=Coherence(), readout=Readout(100e-6, 0.03, 0.03)
+    )
     expected = swapping.swap(
         bell.correlators(bell.werner(0.95)),
         bell.correlators(bell.werner(0.9)),
         gate_depolarising=0.03 * 4 / 3,
         hadamard_depolarising=0.01,
+        phase_flips=(0.03, 0.03),
+        parity_flips=(0.03, 0.03),
+    )
+    seen = set()
+    for phase, parity in itertools.product((0.1, 0.9), repeat=2):
+        outcomes, found = swapped(platform, phase, parity)
+        seen.add(outcomes)
+        assert found == pytest.approx(expected, abs=1e-12)
+    assert len(seen) == 4
+
+
+def test_mean_state_after_a_swap_with_unequal_read_out_errors_is_the_closed_form():
+    platform = msgspec.structs.replace(NOISY, communication=Coherence(), memory=Coherence())
+    total = np.zeros(3)
+    zero = (1 - 0.02 + 0.05) / 2  # chance to report 0 of a bit that is 0 or 1 alike
+    for m_x, m_z in itertools.product((0, 1), repeat=2):
+        outcomes, found = swapped(platform, *(zero + 0.1 * (bit - 0.5) for bit in (m_x, m_z)))
+        assert outcomes == (m_x, m_z)
+        prob = (zero, 1 - zero)[m_x] * (zero, 1 - zero)[m_z]
+        total += prob * np.array(found)
+    expected = swapping.swap(
+        bell.correlators(bell.werner(0.95)),
+        bell.correlators(bell.werner(0.9)),
+        gate_depolarising=0.03 * 4 / 3,
+        hadamard_depolarising=0.01,
+        phase_flips=(0.02, 0.05),
+        parity_flips=(0.02, 0.05),
     )
     assert total == pytest.approx(expected, abs=1e-12)
+
+
+def test_read_qubit_stays_as_a_record_until_it_is_emptied_and_is_no_partner():
+    store = make(NOISY)
+    pair(store, (A, 0), (B, 0))
+    run(store, B, Initialise(1), gate("CNOT", 0, 1), Measure(1))
+    assert set(store.cluster_of(A, 0)) == {(A, 0), (B, 0), (B, 1)}
+    assert store.partner(A, SlotId(0), B) == (B, 0)
+    assert store.partner(A, SlotId(0), C) is None
+    run(store, B, gate("X", 1), op="op/2", at=10**9)
+    assert store.partner(A, SlotId(0), B) is None
+    store.discard(B, SlotId(1), Instant(2 * 10**9))
+    assert set(store.cluster_of(A, 0)) == {(A, 0), (B, 0)}
+    ideal = make()
+    pair(ideal, (A, 0), (B, 0))
+    run(ideal, B, Measure(0))
+    assert ideal.cluster_of(A, 0) == ((A, 0),)
+
+
+def test_second_read_out_of_a_record_is_as_good_as_the_first():
+    # P(second = 1 | first = 1) = (P(1|0)^2 + P(1|1)^2) / (P(1|0) + P(1|1)) for an even chance of 0 and 1.
+    platform = msgspec.structs.replace(PERFECT, readout=Readout(100e-6, 0.02, 0.05))
+    ones = (0.02**2 + 0.95**2) / (0.02 + 0.95)
+    for second, outcome in ((1 - ones - 1e-6, 0), (1 - ones + 1e-6, 1)):
+        draws = iter([0.9, second])
+        steps = (Initialise(0), gate("H", 0), Measure(0), Measure(0))
+        done = run(make(platform), A, *steps, uniform=draws.__next__)
+        assert done.outcomes == (1, outcome)
+
+
+@pytest.mark.parametrize(("basis", "sign"), [("Z+X", 1), ("Z-X", -1)])
+def test_diagonal_bases_have_their_eigenstates(basis, sign):
+    for turned, outcome in ((0.0, 0), (math.pi, 1)):
+        steps = (Initialise(0), gate("RY", 0, angle=sign * math.pi / 4 + turned), Measure(0, basis))
+        for uniform in (0.001, 0.999):
+            done = run(make(), A, *steps, uniform=lambda u=uniform: u)
+            assert done.outcomes == (outcome,)
+            assert done.ends_at == (5 + 1 + 1 + 100) * US
+
+
+def test_draw_picks_the_basis_and_takes_no_time():
+    steps = (
+        Initialise(0),
+        gate("H", 0),
+        Draw((1.0, 0.0, 3.0)),
+        Measure(0, bases=("Z", "Y", "X"), choice=0),
+    )
+    for uniform, outcomes, ends in ((0.2, (0, 0), 106), (0.26, (2, 0), 107), (0.999, (2, 0), 107)):
+        draws = iter([uniform, 0.3])
+        done = run(make(), A, *steps, uniform=draws.__next__)
+        assert (done.outcomes, done.ends_at) == (outcomes, ends * US)
+    assert run(make(), A, Draw((0.0, 2.0)), uniform=lambda: 1 - 2**-53).outcomes == (1,)
 
 
 @pytest.mark.parametrize(("bit", "expected"), [(0, 0.02), (1, 0.05)])
@@ -247,11 +331,12 @@ def test_outcomes_follow_born_statistics():
     assert abs(ones / trials - prob) < 3 * math.sqrt(prob * (1 - prob) / trials)
 
 
-def test_every_measurement_takes_two_random_numbers():
+def test_every_measurement_and_draw_takes_one_random_number():
     for platform in (PERFECT, NOISY):
-        draws = iter([0.5] * 4)
+        draws = iter([0.5] * 3)
         store = make(platform)
-        run(store, A, Initialise(0), Measure(0), Measure(0, "X"), uniform=draws.__next__)
+        steps = (Initialise(0), Measure(0), Draw((1.0, 1.0)), Measure(0, "X"))
+        run(store, A, *steps, uniform=draws.__next__)
         assert list(draws) == []
 
 

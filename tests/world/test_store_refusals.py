@@ -14,7 +14,7 @@ from qnet.errors import (
     TimeReversed,
     UnknownSlot,
 )
-from qnet.program import Initialise, Measure
+from qnet.program import Draw, Initialise, Measure
 from qnet.units import Instant
 from qnet.world import store as store_module
 
@@ -75,7 +75,23 @@ REFUSED = [
     (IllegalProgram, r"angle_rad must be finite, got nan", (gate("RX", 0, angle=math.nan),)),
     (IllegalProgram, r"earlier outcomes 0..0, got 1", (Measure(0), gate("X", 0, when=(1,)))),
     (IllegalProgram, r"earlier outcomes", (gate("X", 0, when=(0,)), Measure(0))),
-    (IllegalProgram, r"basis must be one of X, Y, Z, got 'W'", (Measure(0, "W"),)),
+    (IllegalProgram, r"basis must be one of X, Y, Z, Z\+X, Z-X, got 'W'", (Measure(0, "W"),)),
+    (IllegalProgram, r"basis must be one of .*, got 'W'",
+     (Draw((1.0,)), Measure(0, bases=("W",), choice=0))),
+    (IllegalProgram, r"bases need a choice among them, got \['X'\]", (Measure(0, bases=("X",)),)),
+    (IllegalProgram, r"instruction 1: choice must name an earlier draw, got 0",
+     (Measure(0), Measure(1, bases=("X",), choice=0))),
+    (IllegalProgram, r"choice must name an earlier draw, got 1",
+     (Draw((1.0,)), Measure(0, bases=("X",), choice=1))),
+    (IllegalProgram, r"a draw among 2 must choose from as many bases, got \['X'\]",
+     (Draw((1.0, 1.0)), Measure(0, bases=("X",), choice=0))),
+    (IllegalProgram, r"when must name outcomes of measurements, 0 was drawn",
+     (Draw((1.0, 1.0)), gate("X", 0, when=(0,)))),
+    (IllegalProgram, r"weights must be finite, >= 0 and not all 0, got \[\]", (Draw(()),)),
+    (IllegalProgram, r"weights must be .*, got \[0.0\]", (Draw((0.0,)),)),
+    (IllegalProgram, r"weights must be .*, got \[2.0, -1.0\]", (Draw((2.0, -1.0)),)),
+    (IllegalProgram, r"weights must be .*, got \[1.0, nan\]", (Draw((1.0, math.nan)),)),
+    (IllegalProgram, r"weights must be .*, got \[1e\+308, 1e\+308\]", (Draw((1e308, 1e308)),)),
     (StateTooLarge, r"<= 4 qubits, got 5: alice/0, alice/1, alice/2, bob/0, bob/1",
      (Initialise(2), gate("CNOT", 0, 1), gate("CZ", 1, 2))),
 ]  # fmt: skip
