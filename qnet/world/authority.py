@@ -37,12 +37,16 @@ RANK_CLICK: Final = 3
 
 @dataclass(slots=True)
 class Due:
-    """Something due: an item for a node, or an action of the world itself."""
+    """Something due: an item for a node, or an action of the world itself.
+
+    ``incarnation``: the item is an answer to that incarnation of the node and to no other.
+    """
 
     node: NodeId | None
     item: Item | None
     action: Callable[[Instant], None] | None = None
     cancelled: bool = False
+    incarnation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +65,13 @@ class Authority:
 
     Args:
         host_of: which host runs which node.
+
+    Attributes:
+        admit: when an item that is due comes to its node: then, later, or never; None: always then.
     """
 
     def __init__(self, host_of: Mapping[NodeId, str]) -> None:
+        self.admit: Callable[[Due, Instant], Instant | None] | None = None
         self._host_of = dict(host_of)
         self._deadlines: dict[str, Instant | None] = dict.fromkeys(sorted(set(host_of.values())))
         self._heap: list[tuple[int, int, int, str, int, int, Due]] = []
@@ -136,13 +144,19 @@ class Authority:
         actions: list[Callable[[Instant], None]] = []
         heap = self._heap
         while heap and heap[0][0] == at and heap[0][1] <= self.round:
-            due = heapq.heappop(heap)[-1]
+            _, _, rank, source, sequence, _, due = heapq.heappop(heap)
             if due.cancelled:
                 continue
             if due.action is not None:
                 actions.append(due.action)
-            if due.node is not None and due.item is not None:
+            if due.node is None or due.item is None:
+                continue
+            comes = at if self.admit is None else self.admit(due, at)
+            if comes == at:
                 items.setdefault(due.node, []).append(due.item)
+            elif comes is not None:
+                held = Due(due.node, due.item, incarnation=due.incarnation)
+                self.push(comes, held, rank=rank, source=source, sequence=sequence)
         hosts = {self._host_of[node] for node in items}
         for host, deadline in self._deadlines.items():
             if deadline == at:

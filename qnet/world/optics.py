@@ -14,6 +14,9 @@ Theory
     On a click both ends are disarmed and the state is put into the two slots, each half as of the departure
     of its own photon: the decay on the way is charged lazily by the store.
 
+    Attempts in an interval in which the link is *dark* (fibre cut, station down) are made and never click:
+    the draw begins anew after it.
+
 Abort
     ``Abort`` at instant t stops every departure from this end at or after t. A photon that left before t
     is on its way and may still click. The end that aborted has its slot back at once, so its half of such
@@ -42,10 +45,11 @@ from qnet.ids import LinkId, NodeId, OpId, SlotId
 from qnet.plan import LinkPlan
 from qnet.randomness import geometric, keyed_uniform
 from qnet.seams import ClickOutcome, HeraldingScheme, checked_outcomes
-from qnet.units import Instant
+from qnet.units import LAST_INSTANT, Instant
 from qnet.wire.codes import Refusal
 from qnet.wire.control import Clicked
 from qnet.world.authority import RANK_CLICK, RANK_INTERNAL, Authority, Due
+from qnet.world.faults import Interval
 from qnet.world.store import Store
 
 
@@ -124,9 +128,18 @@ class _Link:
     outcomes: tuple[ClickOutcome, ...]
     total_prob: float
     scheme: HeraldingScheme
+    dark: tuple[Interval, ...]
     arms: dict[NodeId, Arm] = field(default_factory=dict)
     attempts: Attempts | None = None
     runs: int = 0
+    heralds: int = 0
+
+    def light_again(self, emitted: int) -> int:
+        """``emitted``, or the end of the dark intervals in which it lies."""
+        for start, end in self.dark:
+            if start <= emitted < end:
+                emitted = end
+        return emitted
 
 
 class Optics:
@@ -136,6 +149,8 @@ class Optics:
         seed: of the run; every draw is keyed by link, run and attempt.
         schemes: heralding scheme by name.
         created: told of every click, in order, for the trace.
+        dark: intervals of emission of the longer arm in which no attempt of a link clicks, in order of
+            their starts.
 
     Raises:
         PluginError: the outcomes of a scheme break a rule of :func:`qnet.seams.checked_outcomes`.
@@ -151,6 +166,7 @@ class Optics:
         authority: Authority,
         exact: bool,
         created: Callable[[PairCreated], None],
+        dark: Callable[[LinkPlan], tuple[Interval, ...]] = lambda _: (),
     ) -> None:
         self._seed = seed
         self._store = store
@@ -165,7 +181,7 @@ class Optics:
             scheme = schemes[plan.scheme]
             outcomes = checked_outcomes(plan.name, scheme, plan.optics)
             total = min(1.0, sum(outcome.prob for outcome in outcomes))
-            self._links[plan.name] = _Link(plan, outcomes, total, scheme)
+            self._links[plan.name] = _Link(plan, outcomes, total, scheme, dark(plan))
             self._made[plan.name] = 0
 
     def attempts(self, until: Instant) -> dict[LinkId, int]:
@@ -179,6 +195,10 @@ class Optics:
             if link.attempts is not None:
                 made[name] += self._emitted(link, link.attempts, until)
         return made
+
+    def heralds(self) -> dict[LinkId, int]:
+        """Clicks of each link so far."""
+        return {name: link.heralds for name, link in self._links.items()}
 
     def arm(
         self, node: NodeId, op: OpId, name: LinkId, slot: SlotId, until: Instant | None
@@ -224,6 +244,14 @@ class Optics:
         now = self._authority.now
         if arm is not None and not arm.open_at(now):
             self._disarm(self._links[self._by_op[node, arm.op]], arm, now)
+
+    def crash(self, node: NodeId) -> None:
+        """Disarm all ends of ``node``."""
+        now = self._authority.now
+        for link in self._links.values():
+            arm = link.arms.get(node)
+            if arm is not None:
+                self._disarm(link, arm, now)
 
     def _expire(self, link: _Link, now: Instant) -> None:
         for arm in [arm for arm in link.arms.values() if not arm.open_at(now)]:
@@ -289,17 +317,30 @@ class Optics:
     def _emission(self, link: _Link, attempts: Attempts, index: int) -> int:
         return attempts.start + link.plan.preparation + (index - 1) * link.plan.cycle
 
+    def _before(self, link: _Link, attempts: Attempts, instant: int) -> int:
+        """Attempts of a run whose emission comes before ``instant``, an emission or later."""
+        return -(-(instant - self._emission(link, attempts, 1)) // link.plan.cycle)
+
     def _open(self, attempts: Attempts, emitted: int) -> bool:
         return all(arm.open_at(arm.departure(emitted)) for arm in attempts.arms)
 
     def _skip_ahead(self, link: _Link, attempts: Attempts) -> None:
-        name = link.plan.name
-        index = geometric(
-            keyed_uniform(self._seed, name, "success", attempts.number), link.total_prob
-        )
-        emitted = self._emission(link, attempts, index)
-        if not self._open(attempts, emitted):
-            return
+        name, purpose, failed = link.plan.name, "success", 0
+        while True:
+            index = failed + geometric(
+                keyed_uniform(self._seed, name, purpose, attempts.number), link.total_prob
+            )
+            emitted = self._emission(link, attempts, index)
+            if not self._open(attempts, emitted):
+                return
+            light = link.light_again(emitted)
+            if light == emitted:
+                break
+            if light > LAST_INSTANT:
+                return
+            # No attempt of the dark interval clicks: the next draw is for those that emit after it.
+            failed = self._before(link, attempts, light)
+            purpose = f"success after {failed}"
         pick = keyed_uniform(self._seed, name, "pattern", attempts.number) * link.total_prob
         for outcome in link.outcomes:
             pick -= outcome.prob
@@ -327,8 +368,12 @@ class Optics:
     def _next_exact(self, link: _Link, attempts: Attempts) -> None:
         attempts.index += 1
         emitted = self._emission(link, attempts, attempts.index)
+        light = link.light_again(emitted)
+        if light != emitted:
+            attempts.index = self._before(link, attempts, light) + 1
+            emitted = self._emission(link, attempts, attempts.index)
         attempts.emitted_at = emitted
-        if not self._open(attempts, emitted):
+        if light > LAST_INSTANT or not self._open(attempts, emitted):
             attempts.due = None
             return
         attempts.due = self._authority.push(
@@ -364,6 +409,7 @@ class Optics:
 
     def _click(self, link: _Link, attempts: Attempts, outcome: ClickOutcome, now: Instant) -> None:
         link.attempts = None
+        link.heralds += 1
         emitted = Instant(attempts.emitted_at)
         kept = [arm for arm in attempts.arms if arm.holds_slot]
         for arm in kept:

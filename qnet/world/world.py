@@ -4,14 +4,14 @@
 waits nor reads a clock, so the same object serves one process (called directly) and many (called by the
 world process between reads and writes).
 
-Rules of the switch
-    A message is due one light time after it was sent, in order of (source, sequence) within an instant. A
-    node can only speak in its own name: the name is the one under which its host was configured.
-
 Rules of the quantum plane
     Commands of a round are executed in order of (node, position in its report). A command is about slots
     of the reporting node, whatever it contains, so that nobody can reach another's qubit. A refused
     command has no effect; its answer is due in the next round.
+
+Crashes
+    At a crash the node's slots are emptied, its attempts disarmed, its results forgotten; its application
+    counts as ended, without a result. Whatever the node puts out until its restart is void.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
@@ -27,7 +28,7 @@ from qnet import __version__
 from qnet.errors import BackendError, ClockStalled, QnetInternalError, TimeReversed, WireError
 from qnet.fibres import Fibres
 from qnet.ids import LinkId, NodeId, SlotId
-from qnet.plan import RunPlan
+from qnet.plan import Crash, RunPlan
 from qnet.randomness import keyed_uniform
 from qnet.seams import HeraldingScheme
 from qnet.units import Instant, seconds
@@ -35,11 +36,12 @@ from qnet.wire.codes import Refusal
 from qnet.wire.control import (
     AbortAttempt,
     AppEnded,
+    Crashed,
     Delivered,
     Discard,
-    Envelope,
     ExpiryNote,
     Grant,
+    MeasuredNote,
     NodeGrant,
     NodeReport,
     Post,
@@ -47,14 +49,18 @@ from qnet.wire.control import (
     Refused,
     Report,
     RequestNote,
+    Restarted,
     RunProgram,
     StartAttempt,
 )
-from qnet.world.authority import RANK_MESSAGE, RANK_RESULT, Authority, Due
+from qnet.world.authority import RANK_INTERNAL, RANK_RESULT, Authority, Due
+from qnet.world.bounds import check_bounds
+from qnet.world.faults import Faults
 from qnet.world.ledger import Ledger, PairDelivered
 from qnet.world.optics import Optics, PairCreated
 from qnet.world.recorder import DeliveredPair, Recorder
 from qnet.world.store import Store
+from qnet.world.switch import Switch
 
 OWN_TURNS: Final = 1000
 """Turns without anything for a host after which the world looks up from its work."""
@@ -102,6 +108,7 @@ class World:
         self.ledger = Ledger(
             fidelity=self._true_fidelity, link_of=self._link_between, delivered=self._delivered
         )
+        faults = Faults(plan.seed, plan.faults)
         self.optics = Optics(
             seed=plan.seed,
             links=plan.links,
@@ -110,27 +117,39 @@ class World:
             authority=self.authority,
             exact=plan.exact_attempts,
             created=self._pair_created,
+            dark=faults.dark,
         )
+        self.switch = Switch(
+            fibres=Fibres(plan.links),
+            faults=faults,
+            authority=self.authority,
+            number=self._number,
+            lost=self._truth_line,
+        )
+        if faults:
+            self.authority.admit = self.switch.admit
         self.verdict: Verdict | None = None
         self.app_results: dict[NodeId, tuple[str, Any]] = {}
+        self.crashed_apps: set[NodeId] = set()
         self._host_of = dict(host_of)
-        self._fibres = Fibres(plan.links)
         self._links = {frozenset(link.ends): link.name for link in plan.links}
-        self._incarnations: dict[NodeId, int] = {}
-        self._sent: dict[tuple[NodeId, NodeId], int] = {}
+        self._down: set[NodeId] = set()
         self._commands: dict[NodeId, int] = dict.fromkeys(host_of, 0)
         self._granted: tuple[str, ...] = ()
         self._performers: dict[type, Callable[[NodeId, Any], None]] = {
-            Post: self._on_post,
+            Post: self.switch.post,
             RunProgram: self._on_program,
             StartAttempt: self._on_attempt,
             AbortAttempt: self._on_abort,
             Discard: self._on_discard,
-            Delivered: self._on_delivered,
+            Delivered: self._on_pair_note,
+            MeasuredNote: self._on_pair_note,
             RequestNote: self._on_request,
             ExpiryNote: self._on_expiry,
             AppEnded: self._on_app_ended,
         }
+        for crash in faults.crashes:
+            self._plan_crash(crash)
         recorder.add(msgspec.json.encode(trace_header(plan)) + b"\n")
 
     # ------------------------------------------------------------ turns
@@ -203,9 +222,11 @@ class World:
             nodes.sort(key=lambda one: one.node)
         for one in nodes:
             self.recorder.add(one.trace)
+        if self._down:
+            nodes = [one for one in nodes if one.node not in self._down]
         for one in nodes:
             for output in one.outputs:
-                if type(output) is Delivered:
+                if type(output) is Delivered or type(output) is MeasuredNote:
                     self.ledger.announced(one.node, output, now)
         for one in nodes:
             for output in one.outputs:
@@ -258,7 +279,7 @@ class World:
 
         self._command(node, f"discard {output.slot}", discard)
 
-    def _on_delivered(self, node: NodeId, output: Delivered) -> None:
+    def _on_pair_note(self, node: NodeId, output: Delivered | MeasuredNote) -> None:
         """Nothing left to do: notes of a round came into the ledger before its commands."""
 
     def _on_request(self, node: NodeId, output: RequestNote) -> None:
@@ -266,11 +287,8 @@ class World:
 
     def _on_expiry(self, node: NodeId, output: ExpiryNote) -> None:
         self.ledger.expired(output.pairs)
-        self.recorder.world_line(
-            self.authority.now,
-            self.authority.round,
-            "truth",
-            {"type": "PairsExpired", "by": node, "pairs": output.pairs, "request": output.request},
+        self._truth_line(
+            {"type": "PairsExpired", "by": node, "pairs": output.pairs, "request": output.request}
         )
 
     def _on_app_ended(self, node: NodeId, output: AppEnded) -> None:
@@ -293,58 +311,22 @@ class World:
             ) from None
         self.app_results[node] = (output.role, result)
 
-    def _on_post(self, node: NodeId, post: Post) -> None:
-        now = self.authority.now
-        channel = (node, post.target)
-        delay = self._fibres.light_time(*channel)
-        if delay is None or post.target == node:
-            raise WireError(
-                f"target must be a node that fibre connects to {node}, got {post.target!r}",
-                code=Refusal.WRONG_TARGET,
-                peer=node,
-                where=post.kind,
-            )
-        expected = self._sent.get(channel, 0)
-        if post.seq != expected:
-            raise WireError(
-                f"sequence number on channel {node} > {post.target} must be {expected}, got {post.seq}",
-                code=Refusal.SEQUENCE,
-                peer=node,
-                where=post.kind,
-            )
-        self._sent[channel] = expected + 1
-        envelope = Envelope(
-            source=node,
-            kind=post.kind,
-            seq=post.seq,
-            sent_at=now,
-            body=post.body,
-            epoch=post.epoch,
-            number=post.number,
-            incarnation=self._incarnations.get(node, 0),
-        )
-        self.authority.push(
-            Instant(now + delay),
-            Due(post.target, envelope),
-            rank=RANK_MESSAGE,
-            source=node,
-            sequence=self._number(node),
-        )
-
     def _on_program(self, node: NodeId, command: RunProgram) -> None:
         op, now = command.op, self.authority.now
+        incarnation = self.switch.incarnation(node)
+        owner = f"{node}*{incarnation}" if incarnation else node
         draw = 0
 
         def uniform() -> float:
             nonlocal draw
             draw += 1
-            return keyed_uniform(self.plan.seed, node, op, draw)
+            return keyed_uniform(self.plan.seed, owner, op, draw)
 
         def run() -> None:
             result = self.store.run_program(node, op, command.program, now, uniform)
             self.authority.push(
                 max(now, result.ends_at),
-                Due(node, ProgramEnded(op, result.outcomes)),
+                Due(node, ProgramEnded(op, result.outcomes), incarnation=incarnation),
                 rank=RANK_RESULT,
                 source=node,
                 sequence=self._number(node),
@@ -359,7 +341,11 @@ class World:
         except BackendError as error:
             self.authority.push(
                 self.authority.now,
-                Due(node, Refused(op, int(error.code), str(error))),
+                Due(
+                    node,
+                    Refused(op, int(error.code), str(error)),
+                    incarnation=self.switch.incarnation(node),
+                ),
                 rank=RANK_RESULT,
                 source=node,
                 sequence=self._number(node),
@@ -369,18 +355,53 @@ class World:
         self._commands[node] += 1
         return self._commands[node]
 
+    # ------------------------------------------------------------ crashes
+
+    def _plan_crash(self, crash: Crash) -> None:
+        self.authority.push(
+            crash.at,
+            Due(crash.node, Crashed(), partial(self._crash, crash)),
+            rank=RANK_INTERNAL,
+            source=crash.node,
+            sequence=0,
+        )
+
+    def _crash(self, crash: Crash, now: Instant) -> None:
+        node = crash.node
+        self._down.add(node)
+        self.switch.crash(node)
+        self.optics.crash(node)
+        self.store.crash(node, now)
+        self.ledger.crashed(node)
+        role = self.plan.app.roles.get(node)
+        if role is not None and node not in self.app_results:
+            self.app_results[node] = (role, None)
+            self.crashed_apps.add(node)
+        self._truth_line({"type": "NodeCrashed", "fault": crash.name, "by": node})
+        if crash.restart is not None:
+            incarnation = self.switch.incarnation(node)
+            self.authority.push(
+                crash.restart,
+                Due(node, Restarted(incarnation), partial(self._restart, node, incarnation)),
+                rank=RANK_INTERNAL,
+                source=node,
+                sequence=incarnation,
+            )
+
+    def _restart(self, node: NodeId, incarnation: int, _now: Instant) -> None:
+        self._down.discard(node)
+        self._truth_line({"type": "NodeRestarted", "by": node, "incarnation": incarnation})
+
     # ------------------------------------------------------------ truth
 
     def _true_fidelity(
-        self,
-        one: tuple[NodeId, SlotId],
-        two: tuple[NodeId, SlotId],
-        label: tuple[int, int],
+        self, node: NodeId, slot: SlotId, remote: NodeId, label: tuple[int, int]
     ) -> float | None:
-        if two not in self.store.cluster_of(*one):
+        place = self.store.partner(node, slot, remote)
+        if place is None:
             return None
         try:
-            return self.store.bell_fidelity(one, two, label, self.authority.now)
+            return self.store.bell_fidelity((node, slot), place, label, self.authority.now)
         except TimeReversed:  # a gate on one half is under way
             return None
 
@@ -388,15 +409,44 @@ class World:
         return self._links.get(frozenset((one, two)), LinkId(""))
 
     def _delivered(self, row: DeliveredPair, event: PairDelivered) -> None:
-        self.recorder.world_line(self.authority.now, self.authority.round, "truth", event)
+        self._truth_line(event)
         self.recorder.pair(row)
+
+    def _truth_line(self, event: object) -> None:
+        self.recorder.world_line(self.authority.now, self.authority.round, "truth", event)
 
     def _pair_created(self, event: PairCreated) -> None:
         self.recorder.world_line(
             self.authority.now, self.authority.round, f"optics:{event.link}", event
         )
 
-    # ------------------------------------------------------------ words
+    # ------------------------------------------------------------ the end
+
+    def leftovers(self) -> dict[NodeId, dict[str, int]]:
+        """Slots that hold a qubit or take part in attempts, counted by node; {} if none does."""
+        found: dict[NodeId, dict[str, int]] = {}
+        for word, places in (
+            ("occupied", self.store.occupied()),
+            ("reserved", self.store.reserved()),
+        ):
+            for node, _ in places:
+                counts = found.setdefault(node, {"occupied": 0, "reserved": 0})
+                counts[word] += 1
+        return dict(sorted(found.items()))
+
+    def bounds(self) -> dict[str, Any]:
+        """The physical bounds that this run has obeyed, for the summary.
+
+        Raises:
+            BoundBroken: it has not.
+        """
+        return check_bounds(
+            self.plan.links,
+            heralds=self.optics.heralds(),
+            attempts=self.optics.attempts(self.reached),
+            duration=self.reached,
+            delivered=self.ledger.delivered,
+        )
 
     @property
     def reached(self) -> Instant:

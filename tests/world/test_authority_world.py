@@ -220,9 +220,10 @@ def test_pair_announced_twice_by_one_end_stops_the_run(world: World) -> None:
 def test_truth_of_a_half_in_the_middle_of_a_gate_is_unknown(world: World) -> None:
     ends = ((ALICE, SlotId(0)), (BOB, SlotId(0)))
     world.store.create_pair(*ends, PSI_PLUS, Instant(0))
-    assert world._true_fidelity(*ends, (1, 0)) == pytest.approx(1.0)
+    assert world._true_fidelity(*ends[0], BOB, (1, 0)) == pytest.approx(1.0)
+    assert world._true_fidelity(*ends[0], MIDDLE, (1, 0)) is None
     complete(world, says(RunProgram(OpId("x"), Program((Gate("H", (SlotId(0),)),)))))
-    assert world._true_fidelity(*ends, (1, 0)) is None
+    assert world._true_fidelity(*ends[0], BOB, (1, 0)) is None
 
 
 def test_note_about_a_slot_that_is_none_is_refused(world: World) -> None:
