@@ -123,6 +123,11 @@ class Pair:
         if self.expired:
             raise PairExpired(f"pair {self.id} was handed up early and came to nothing")
 
+    async def wait_expired(self) -> None:
+        """Wait until the other half is lost; for ever, if it is not. For one task at a time."""
+        while not self.expired:
+            await self._news.get()
+
     def check(self) -> None:
         """Raise if the pair cannot be used any more.
 

@@ -121,6 +121,7 @@ class Session:
         self._touch = touch
         self.dead = False
         self.lost: list[tuple[NodeId, Instant]] = []
+        self._losses: list[tuple[NodeId, Mailbox]] = []
         self._requests = 0
         self._circuits: dict[CircuitId, Circuit] = {}
         self._ops = 0
@@ -399,6 +400,15 @@ class Session:
         )
         return found
 
+    async def wait_lost(self, peer: str) -> None:
+        """Wait until messages to or from the node ``peer`` are lost for good; earlier losses do not count."""
+        watcher = (NodeId(peer), Mailbox(self.woken))
+        self._losses.append(watcher)
+        try:
+            await watcher[1].get()
+        finally:
+            self._losses.remove(watcher)
+
     def _box(self, kind: str) -> Mailbox:
         box = self._inbox.get(kind)
         if box is None:
@@ -441,6 +451,9 @@ class Session:
                 self._box(kind).put((source, message))
             case PeerLost(peer):
                 self.lost.append((peer, self._touch()))
+                for watched, box in self._losses:
+                    if watched == peer:
+                        box.put(None)
             case Indicated(indication, source):
                 self._indicated(indication, source)
 
