@@ -192,9 +192,9 @@ async def _distil(
     for pair, setting, bit in shown:
         wrong[setting] += bit ^ framed(mine[pair])
         trials[setting] += 1
-    errors = (share_wrong(wrong[Z], trials[Z]), share_wrong(wrong[X], trials[X]))
-    error_x = errors[X].value if errors[X] is not None else 0.5
-    expected = errors[Z].value if errors[Z] is not None else error_x
+    in_z, in_x = share_wrong(wrong[Z], trials[Z]), share_wrong(wrong[X], trials[X])
+    error_x = in_x.value if in_x is not None else 0.5
+    expected = in_z.value if in_z is not None else error_x
     distilled = await distil_as_reference(
         session,
         wanted.to_node,
@@ -212,7 +212,7 @@ async def _distil(
         ),
         within_s=wanted.patience_s,
     )
-    return errors, distilled
+    return (in_z, in_x), distilled
 
 
 async def bob(session: Session) -> Distilled:

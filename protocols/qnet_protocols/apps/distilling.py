@@ -28,7 +28,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, NoReturn
 
 import msgspec
 
@@ -363,7 +363,7 @@ def _in_turn(session: Session, peer: str, message: Message, got: int, wanted: in
         _impossible(session, peer, message, f"batch {wanted}", f"batch {got}")
 
 
-def _impossible(session: Session, peer: str, message: Message, wanted: str, got: str) -> None:
+def _impossible(session: Session, peer: str, message: Message, wanted: str, got: str) -> NoReturn:
     raise RemoteProtocolError(
         f"{message.kind} from {peer} to {session.node} must bring {wanted}, got {got}, at {session.now} ps"
     )
