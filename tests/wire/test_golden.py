@@ -17,9 +17,21 @@ import pytest
 from qnet.hardware import Coherence, Emission, Operation, Platform, Readout, Station
 from qnet.ids import AttemptId, LinkId, NodeId, OpId, PairId, RequestId, SlotId
 from qnet.machine import Message
-from qnet.plan import AppPlan, Estimate, LinkOptics, LinkPlan, NodePlan, RunPlan
+from qnet.plan import (
+    AppPlan,
+    Crash,
+    Cut,
+    Estimate,
+    Impair,
+    LinkOptics,
+    LinkPlan,
+    NodePlan,
+    Partition,
+    RunPlan,
+    Stall,
+)
 from qnet.plugins import GROUPS, catalogue, find
-from qnet.program import Gate, Initialise, Measure, Program
+from qnet.program import Draw, Gate, Initialise, Measure, Program
 from qnet.units import Duration, Instant
 from qnet.wire import control
 from qnet.wire.frame import HEADER_BYTES, FrameReader, decode_frame, encode_body, encode_frame
@@ -69,16 +81,28 @@ PLAN = RunPlan(
             cycle=Duration(1_200_000),
             preparation=Duration(500_000),
             correction=(Duration(10_000_000), Duration(10_000_000)),
-            estimate=Estimate(2.18e-4, Duration(1_200_000), 0.943, 0.94, 1e-6, 181.75),
+            estimate=Estimate(
+                2.18e-4, Duration(1_200_000), 0.943, 0.94, 1e-6, 181.75, (0.92, 0.92, 0.92)
+            ),
         ),
     ),
-    delays={"alice>bob": Duration(14691), "alice>station": Duration(4897)},
     app=AppPlan("deliver", {"pairs": 20}, {ALICE: "requester", BOB: "provider"}),
     until=Duration(10**13),
+    faults=(
+        Impair("rain", target="b*", loss_prob=0.05),
+        Partition("split", (ALICE,), Instant(5), AT),
+        Crash("fuse", BOB, AT, None),
+        Stall("nap", BOB, Instant(0), Instant(17)),
+        Cut("digger", LINK, Instant(0), None),
+    ),
 )
 
+KIND, BODY = "app.any/message@1", encode_body({"number": 3})
+"""Of messages inside reports and grants: whatever they are, they travel as they come."""
+
 OUTPUTS: list[control.Output] = [
-    control.Post(BOB, egp.Accepted.kind, 3, encode_body(egp.Accepted(LINK, REQUEST, 1, AT))),
+    control.Post(BOB, KIND, 3, BODY),
+    control.Post(BOB, KIND, 4, BODY, 1, 2),
     control.RunProgram(
         OP,
         Program(
@@ -86,8 +110,9 @@ OUTPUTS: list[control.Output] = [
                 Initialise(SlotId(1)),
                 Gate("CNOT", (SlotId(1), SlotId(0))),
                 Gate("RY", (SlotId(0),), angle_rad=-math.pi / 4),
-                Measure(SlotId(0), "X"),
-                Gate("Z", (SlotId(1),), when=(0,)),
+                Draw((1.0, 3.0)),
+                Measure(SlotId(0), bases=("Z+X", "X"), choice=0),
+                Gate("Z", (SlotId(1),), when=(1,)),
             )
         ),
     ),
@@ -98,17 +123,44 @@ OUTPUTS: list[control.Output] = [
     control.Delivered(
         PAIR, REQUEST, 2, True, BOB, SlotId(0), (0, 0), 0.94, 1e-6, Instant(0), Instant(AT - 1)
     ),
+    control.Delivered(
+        PAIR,
+        REQUEST,
+        2,
+        True,
+        BOB,
+        SlotId(0),
+        (0, 0),
+        0.94,
+        1e-6,
+        Instant(0),
+        Instant(AT - 1),
+        False,
+    ),
+    control.MeasuredNote(
+        PAIR, REQUEST, 2, True, BOB, (0, 1), 0.94, 1e-6, Instant(0), Instant(AT - 1), "X", 1
+    ),
     control.RequestNote(REQUEST, BOB, 20, "open"),
     control.ExpiryNote((PAIR,), REQUEST),
     control.AppEnded("requester", encode_body({"delivered": 20, "error": ""})),
 ]
 ITEMS: list[control.Item] = [
+    control.Envelope(BOB, KIND, 3, Instant(17), BODY),
     control.Envelope(
-        BOB, egp.Closed.kind, 3, Instant(17), encode_body(egp.Closed(LINK, REQUEST, None, 2, 5))
+        BOB,
+        KIND,
+        0,
+        Instant(17),
+        BODY,
+        1,
+        2,
+        3,
     ),
     control.ProgramEnded(OP, (0, 1)),
     control.Clicked(LINK, (0, 3)),
     control.Refused(OP, 202, "slot alice/0 takes part in an attempt run"),
+    control.Crashed(),
+    control.Restarted(1),
 ]
 
 SAMPLES: list[Any] = [

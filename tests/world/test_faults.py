@@ -17,7 +17,7 @@ from qnet.topology import load
 from qnet.units import Duration, Instant
 from qnet.wire.control import AppEnded, Crashed, Envelope, ProgramEnded, Restarted, RunProgram
 from qnet.wire.frame import encode_body
-from qnet.world.faults import Faults
+from qnet.world.faults import Faults, Passage
 from qnet.world.world import World
 
 from .optics_bench import ALICE, BOB, CLICK, CYCLE, EMISSION, FLIGHT, LINK, MIDDLE, Bench, sure
