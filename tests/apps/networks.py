@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
+from qnet.ids import NodeId
+from qnet.plan import AppPlan
 from qnet.runtime.run import RunOptions, RunOutcome, run
 from qnet.topology import compile_topology
 
@@ -45,3 +49,42 @@ def result_of(outcome: RunOutcome, node: str = "alice") -> Any:
 def delivered_fidelity(outcome: RunOutcome) -> float:
     """Mean true fidelity at delivery, from the world's ledger."""
     return outcome.summary["requests"][0]["fidelity"]["mean"]
+
+
+def star(
+    leaves: tuple[str, ...],
+    app: str,
+    parameters: dict[str, Any],
+    roles: dict[str, str],
+    node: dict[str, Any] | None = None,
+    links: list[tuple[str, str]] | None = None,
+    **link: Any,
+):
+    """The plan of a centre with a link of its own to every leaf, and of the application named ``app``."""
+    processor = {"platform": "ideal", "communication_slots": 4, **(node or {})}
+    joined = links or [("centre", leaf) for leaf in leaves]
+    nodes: dict[str, Any] = dict.fromkeys(("centre", *leaves), processor)
+    described = {}
+    for first, second in joined:
+        name = f"{first}-{second}"
+        nodes[f"s-{name}"] = {"kind": "station"}
+        described[name] = {
+            "ends": [first, second],
+            "station": f"s-{name}",
+            "length_m": 10.0,
+            "loss_db_per_km": 0.2,
+            "scheme": "double-click",
+            "protocol": "egp",
+            **link,
+        }
+    first, second = joined[0]
+    plan = compile_topology(
+        {
+            "name": "star",
+            "nodes": nodes,
+            "links": described,
+            "app": {"name": "deliver", "from_node": first, "to_node": second},
+        }
+    )
+    placed = {NodeId(name): role for name, role in roles.items()}
+    return msgspec.structs.replace(plan, app=AppPlan(app, parameters, placed))

@@ -8,8 +8,8 @@ Theory
     (:class:`qnet.machine.PeerLost`), or after a limit in simulated time.
 Early, late, impossible
     *Early* pairs are held, bounded by the slots of the processor. *Late* ones, of a pair that nobody will
-    ask for any more, are given back by :meth:`Holding.drop`. A pair that expires while it is held is given
-    back at once.
+    ask for any more, are given back by :meth:`Holding.drop`, or after a limit. A pair that expires while it
+    is held is given back at once.
 Not modelled
     Reconnecting to an application that was lost with its node: the run has no application there any more.
 Units
@@ -92,10 +92,10 @@ async def hear(session: Session, kind: type[M], from_: str, within_s: float) -> 
 async def serve(
     session: Session, from_: str, work: Callable[[], Awaitable[None]], within_s: float
 ) -> str:
-    """Run ``work`` until it ends or there is nothing more to come from ``from_``; why it was given up.
+    """Run ``work`` until it ends or nothing more will come from ``from_``; what went wrong, or "".
 
     It is given up when ``from_`` says :class:`Over` after a failure, ``within_s`` after it said so without
-    one (pairs may still be under way), and when its messages are lost for good. "" if ``work`` ended.
+    one (pairs may still be under way), and when its messages are lost for good.
     """
     reason = ""
     async with trio.open_nursery() as nursery:
@@ -105,7 +105,7 @@ async def serve(
             over = await session.receive(Over, from_)
             if not over.failed:
                 await trio.sleep(within_s)
-            reason = over.reason or f"{from_} asked for no more pairs {within_s:g} s ago"
+            reason = over.reason
             nursery.cancel_scope.cancel()
 
         async def until_lost() -> None:
@@ -132,13 +132,18 @@ class Held(msgspec.Struct):
 class Holding:
     """Pairs that have arrived and that nobody has asked for yet, by id.
 
+    Args:
+        nursery: for the tasks that watch over them.
+        longest_s: a pair that nobody asked for in that time is given back.
+
     Attributes:
         arrived: pairs seen so far.
-        expired: those of them that were lost while they waited.
+        expired: those of them that were lost, or given back, while they waited.
     """
 
-    def __init__(self, nursery: trio.Nursery) -> None:
+    def __init__(self, nursery: trio.Nursery, longest_s: float) -> None:
         self._nursery = nursery
+        self._longest_s = longest_s
         self._held: dict[PairId, Held] = {}
         self._change = trio.Condition()
         self.arrived = 0
@@ -154,9 +159,10 @@ class Holding:
                 self._change.notify_all()
 
     async def _watch(self, held: Held) -> None:
-        """Give the pair back when its other half is lost."""
+        """Give the pair back when its other half is lost, or when nobody asks for it."""
         with held.scope:
-            await held.pair.wait_expired()
+            with trio.move_on_after(self._longest_s):
+                await held.pair.wait_expired()
             self.expired += 1
             del self._held[held.pair.id]
             held.pair.release()
