@@ -129,6 +129,8 @@ class World:
         if faults:
             self.authority.admit = self.switch.admit
         self.verdict: Verdict | None = None
+        self.bounds: dict[str, Any] = {}
+        """What links and flows made beside what physics allows, for the summary; {} before the end."""
         self.app_results: dict[NodeId, tuple[str, Any]] = {}
         self.crashed_apps: set[NodeId] = set()
         self._host_of = dict(host_of)
@@ -172,10 +174,11 @@ class World:
 
         Raises:
             ClockStalled: applications wait and nothing will ever happen.
+            BoundBroken: the run is over and has made more entanglement than physics allows.
         """
         authority = self.authority
         if len(self.app_results) >= len(self.plan.app.roles):
-            self.verdict = Verdict("applications", authority.now)
+            self._over("applications", authority.now)
             return None
         until = self.plan.until
         own_turns = 0
@@ -186,12 +189,12 @@ class World:
             if until is not None:
                 instant = authority.next_instant()
                 if instant is not None and instant > until:
-                    self.verdict = Verdict("until", Instant(until))
+                    self._over("until", Instant(until))
                     return None
             turn = authority.next_turn()
             if turn is None:
                 if self._initiators <= self.app_results.keys():
-                    self.verdict = Verdict("applications", authority.now)
+                    self._over("applications", authority.now)
                     return None
                 raise ClockStalled(self._stalled())
             for action in turn.actions:
@@ -434,19 +437,16 @@ class World:
                 counts[word] += 1
         return dict(sorted(found.items()))
 
-    def bounds(self) -> dict[str, Any]:
-        """The physical bounds that this run has obeyed, for the summary.
-
-        Raises:
-            BoundBroken: it has not.
-        """
-        return check_bounds(
+    def _over(self, by: Literal["applications", "until"], at: Instant) -> None:
+        """The run is over; it must have obeyed the bounds of physics."""
+        self.bounds = check_bounds(
             self.plan.links,
             heralds=self.optics.heralds(),
-            attempts=self.optics.attempts(self.reached),
-            duration=self.reached,
+            attempts=self.optics.attempts(at),
+            duration=at,
             delivered=self.ledger.delivered,
         )
+        self.verdict = Verdict(by, at)
 
     @property
     def reached(self) -> Instant:

@@ -30,6 +30,7 @@ from qnet.wire.control import (
     StartAttempt,
 )
 from qnet.wire.frame import encode_body
+from qnet.world.bounds import BoundBroken
 from qnet.world.ledger import AgreementBroken
 from qnet.world.world import OWN_TURNS, World
 
@@ -224,6 +225,24 @@ def test_truth_of_a_half_in_the_middle_of_a_gate_is_unknown(world: World) -> Non
     assert world._true_fidelity(*ends[0], MIDDLE, (1, 0)) is None
     complete(world, says(RunProgram(OpId("x"), Program((Gate("H", (SlotId(0),)),)))))
     assert world._true_fidelity(*ends[0], BOB, (1, 0)) is None
+
+
+def test_run_that_delivers_what_no_link_heralded_fails_at_its_end(world: World) -> None:
+    ends = (AppEnded("requester", encode_body(1)), AppEnded("provider", encode_body(1)))
+    complete(
+        world, says(delivered(), ends[0]), bob=says(delivered(origin=False), ends[1], node=BOB)
+    )
+    with pytest.raises(BoundBroken, match="between alice and bob must be at most 0"):
+        world.next()
+    assert world.verdict is None
+
+
+def test_run_that_is_over_shows_its_bounds(world: World) -> None:
+    ends = (AppEnded("requester", encode_body(1)), AppEnded("provider", encode_body(1)))
+    complete(world, says(ends[0]), bob=says(ends[1], node=BOB))
+    assert world.next() is None
+    assert world.bounds["links"]["alice-bob"]["heralded"] == 0
+    assert world.bounds["flows"] == []
 
 
 def test_note_about_a_slot_that_is_none_is_refused(world: World) -> None:
