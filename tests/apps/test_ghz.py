@@ -57,16 +57,15 @@ def branches(recipe, labels):
             case Initialise():
                 pass
             case Gate(name=name, slots=(one,)):
-                found = [(o, on(ONE[name], one, qubits) @ v) for o, v in found]
+                gate = on(ONE[name], one, qubits)
+                found = [(o, gate @ v) for o, v in found]
             case Gate(name=name, slots=(first, second)):
-                found = [(o, controlled(name, first, second, qubits) @ v) for o, v in found]
+                gate = controlled(name, first, second, qubits)
+                found = [(o, gate @ v) for o, v in found]
             case Measure(slot=slot, basis=basis):
                 turn = on(H if basis == "X" else np.eye(2), slot, qubits)
-                found = [
-                    ((*o, bit), turn @ on(np.diag([1 - bit, bit]), slot, qubits) @ turn @ v)
-                    for o, v in found
-                    for bit in (0, 1)
-                ]
+                reads = [turn @ on(np.diag([1 - bit, bit]), slot, qubits) @ turn for bit in (0, 1)]
+                found = [((*o, bit), reads[bit] @ v) for o, v in found for bit in (0, 1)]
     return found, qubits
 
 

@@ -167,15 +167,19 @@ class Holding:
             del self._held[held.pair.id]
             held.pair.release()
 
-    async def take(self, name: PairId, within_s: float) -> Pair | None:
-        """The pair of that id, waiting for it; None if it is not there within ``within_s``."""
+    async def holds(self, name: PairId, within_s: float) -> bool:
+        """Whether the pair of that id is here, or comes within ``within_s``."""
         with trio.move_on_after(within_s):
             async with self._change:
                 while name not in self._held:
                     await self._change.wait()
-        found = self._held.pop(name, None)
-        if found is None:
+        return name in self._held
+
+    async def take(self, name: PairId, within_s: float) -> Pair | None:
+        """The pair of that id, waiting for it; None if it is not there within ``within_s``."""
+        if not await self.holds(name, within_s):
             return None
+        found = self._held.pop(name)
         found.scope.cancel()
         return found.pair
 
