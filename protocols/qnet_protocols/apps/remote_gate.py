@@ -151,7 +151,8 @@ class GateTest(msgspec.Struct, frozen=True):
 def conjugate(gate: str, letters: Letters) -> tuple[int, Letters]:
     """U P U^dagger: sign and letters."""
     images = _IMAGES[gate]
-    power, out = 0, ("I", "I")
+    power = 0
+    out: Letters = ("I", "I")
     for place, letter in enumerate(letters):
         for one in {"I": "", "X": "X", "Y": "XZ", "Z": "Z"}[letter]:
             more, out = multiply(out, images[one + "I" if place == 0 else "I" + one])
