@@ -21,25 +21,57 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final, Literal, overload
 
 from qnet.errors import PluginError
-from qnet.seams import API_VERSION, App, HeraldingScheme, LinkProtocol, PlatformSheet
+from qnet.seams import (
+    API_VERSION,
+    App,
+    HeraldingScheme,
+    LinkProtocol,
+    NetworkProtocol,
+    PlatformSheet,
+    PurificationProtocol,
+    Routing,
+)
 
-Group = Literal["qnet.platforms", "qnet.heralding", "qnet.links", "qnet.apps"]
-PluginRecord = PlatformSheet | HeraldingScheme | LinkProtocol | App
+Group = Literal[
+    "qnet.platforms",
+    "qnet.heralding",
+    "qnet.links",
+    "qnet.purification",
+    "qnet.networks",
+    "qnet.routing",
+    "qnet.apps",
+]
+PluginRecord = (
+    PlatformSheet
+    | HeraldingScheme
+    | LinkProtocol
+    | PurificationProtocol
+    | NetworkProtocol
+    | Routing
+    | App
+)
 
-GROUPS: Final[dict[str, type[PlatformSheet | HeraldingScheme | LinkProtocol | App]]] = {
+GROUPS: Final[Mapping[Group, type[PluginRecord]]] = {
     "qnet.platforms": PlatformSheet,
     "qnet.heralding": HeraldingScheme,
     "qnet.links": LinkProtocol,
+    "qnet.purification": PurificationProtocol,
+    "qnet.networks": NetworkProtocol,
+    "qnet.routing": Routing,
     "qnet.apps": App,
 }
 """Entry-point group of each seam and the record that it holds."""
 
-_WORDS: Final = {
+WORDS: Final[Mapping[str, str]] = {
     "qnet.platforms": "platform",
     "qnet.heralding": "heralding scheme",
     "qnet.links": "link protocol",
+    "qnet.purification": "purification protocol",
+    "qnet.networks": "network protocol",
+    "qnet.routing": "path selection",
     "qnet.apps": "application",
 }
+"""What each seam is called in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +100,12 @@ def find(group: Literal["qnet.heralding"], name: str) -> HeraldingScheme: ...
 @overload
 def find(group: Literal["qnet.links"], name: str) -> LinkProtocol: ...
 @overload
+def find(group: Literal["qnet.purification"], name: str) -> PurificationProtocol: ...
+@overload
+def find(group: Literal["qnet.networks"], name: str) -> NetworkProtocol: ...
+@overload
+def find(group: Literal["qnet.routing"], name: str) -> Routing: ...
+@overload
 def find(group: Literal["qnet.apps"], name: str) -> App: ...
 def find(group: Group, name: str) -> PluginRecord:
     """Load the plug-in ``name`` of ``group``, and nothing else.
@@ -94,7 +132,7 @@ def unknown(group: Group, name: str) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else ""
     listing = ", ".join(known) if known else "none is installed"
-    return f"no {_WORDS[group]} is named {name!r}{guess} (known: {listing})"
+    return f"no {WORDS[group]} is named {name!r}{guess} (known: {listing})"
 
 
 def catalogue() -> list[CatalogueEntry]:
@@ -136,7 +174,7 @@ def _points(group: str) -> Mapping[str, Sequence[EntryPoint]]:
 
 
 def _load(group: str, name: str, points: Sequence[EntryPoint]) -> PluginRecord:
-    what = f"{_WORDS[group]} {name!r}"
+    what = f"{WORDS[group]} {name!r}"
     if (
         len({point.value for point in points}) > 1
     ):  # the same object under two names of a package is none
