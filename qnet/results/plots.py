@@ -1,7 +1,7 @@
 """Plots of a run as PNG files: pairs over time, waiting times, claimed and true fidelity.
 
-Each is drawn from ``pairs.csv``; with the plan of the run the closed-form rate of the links stands
-beside the measured one. Matplotlib is imported when the first plot is drawn, without a display.
+Each is drawn from ``pairs.csv``; with the plan of the run the predicted rate of the idle link or path
+stands beside the measured one. Matplotlib is imported when the first plot is drawn, without a display.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _save(figure: Figure, file: Path) -> Path:
 
 
 def pairs_over_time(flows: Sequence[Flow], plan: RunPlan | None) -> Figure:
-    """Delivered pairs over simulated time, with the line of the predicted rate of each link."""
+    """Delivered pairs over simulated time, with lines of the predicted rates."""
     last_s = max(seconds(pairs[-1].delivered_at_ps) for _, pairs in flows)
     unit_s, unit = time_unit(last_s)
     figure, axes = _canvas("Delivered pairs")
@@ -77,17 +77,17 @@ def pairs_over_time(flows: Sequence[Flow], plan: RunPlan | None) -> Figure:
     for name, pairs in flows:
         times = [0.0, *(seconds(pair.delivered_at_ps) / unit_s for pair in pairs)]
         axes.step(times, range(len(pairs) + 1), where="post", label=f"{name}, measured")
-        link = None if plan is None else next(x for x in plan.links if x.name == pairs[0].link)
-        if link is not None and link.name not in drawn:  # both directions have the same closed form
-            drawn.add(link.name)
+        told = None if plan is None else _predicted(plan, pairs[0])
+        if told is not None and told[0] not in drawn:  # both directions of a link have the same one
+            where, rate_hz = told
+            drawn.add(where)
             start_s = min(seconds(pair.requested_at_ps) for pair in pairs)
             end_s = seconds(pairs[-1].delivered_at_ps)
-            rate_hz = link.estimate.rate_hz
             axes.plot(
                 [start_s / unit_s, end_s / unit_s],
                 [0.0, rate_hz * (end_s - start_s)],
                 linestyle="--",
-                label=f"{link.name}, closed form {rate_hz:.5g} pairs/s",
+                label=f"{where}, predicted {rate_hz:.5g} pairs/s",
             )
     axes.set_xlabel(f"simulated time ({unit})")
     axes.set_ylabel("delivered pairs")
@@ -95,6 +95,15 @@ def pairs_over_time(flows: Sequence[Flow], plan: RunPlan | None) -> Figure:
     axes.set_ylim(bottom=0.0)
     axes.legend()
     return figure
+
+
+def _predicted(plan: RunPlan, pair: DeliveredPair) -> tuple[str, float] | None:
+    """Name of the idle link or path that made a pair, and its predicted rate."""
+    if pair.link:
+        return pair.link, plan.link(pair.link).estimate.rate_hz
+    way = f"{pair.origin}>{pair.peer}"
+    routes = () if plan.network_layer is None else plan.network_layer.routes.get(way, ())
+    return (way.replace(">", " to "), routes[0].rate_hz) if routes else None
 
 
 def waiting_times(flows: Sequence[Flow]) -> Figure:

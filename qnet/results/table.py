@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -13,13 +13,16 @@ from rich.text import Text
 from qnet.plan import RunPlan
 from qnet.results.words import number_words, time_words
 
+FEW: Final = 6
+"""Flows that stand side by side; more are listed one below another."""
+
 
 def summary_table(summary: Mapping[str, Any], plan: RunPlan | None = None) -> RenderableType:
     """The content of ``summary.json`` as tables: run, requests, application.
 
     Args:
         summary: of a run, complete or not; a key "folder" may say where it is.
-        plan: of the run; adds the predicted rate and fidelity of its idle links.
+        plan: of the run; adds the predicted rate and fidelity of the idle links and paths that requests used.
     """
     parts: list[RenderableType] = [_run(summary)]
     if summary.get("requests"):
@@ -71,24 +74,60 @@ def _run_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "folder" in summary:
         yield "folder", str(summary["folder"])
     if summary.get("attempts"):
-        yield "attempts", number_words(summary["attempts"])
+        yield "attempts", _attempts(summary["attempts"])
+    if "held_at_end" in summary:
+        yield "held at the end", number_words(summary["held_at_end"])
+
+
+def _attempts(attempts: Mapping[str, int]) -> str:
+    if len(attempts) <= FEW:
+        return number_words(attempts)
+    return f"{sum(attempts.values())} over {len(attempts)} links"
 
 
 def _requests(requests: Sequence[Mapping[str, Any]], plan: RunPlan | None) -> RenderableType:
-    """A column per flow and one per predicted link: narrow enough for a terminal of 80."""
+    """A column per flow and one per prediction, narrow enough for a terminal of 80; a row each if many."""
+    if len(requests) > FEW:
+        return _many(requests)
     table = _table("requests")
     table.add_column("")
     columns = [_flow(flow) for flow in requests]
     for flow in requests:
         table.add_column(f"{flow['from']} to {flow['to']}", justify="right")
-    for link in plan.links if plan is not None else ():
-        table.add_column(f"{link.name}, predicted", justify="right")
-        told = link.estimate
-        prediction = {"pairs/s": number_words(told.rate_hz), "claimed": _fidelity(told.goodness)}
-        columns.append(prediction)
+    for name, rate_hz, goodness in _predictions(requests, plan) if plan is not None else ():
+        table.add_column(f"{name}, predicted", justify="right")
+        columns.append({"pairs/s": number_words(rate_hz), "claimed": _fidelity(goodness)})
     for figure in columns[0]:
         table.add_row(figure, *(column.get(figure, "") for column in columns))
     return table
+
+
+def _many(requests: Sequence[Mapping[str, Any]]) -> RenderableType:
+    table = _table("requests")
+    names = ("requested", "delivered", "failed", "expired", "pairs/s", "true fidelity", "claimed")
+    for name in ("from", "to", *names):
+        table.add_column(name, justify="left" if name in ("from", "to") else "right")
+    for flow in requests:
+        figures = _flow(flow)
+        figures["true fidelity"] = _fidelity(flow["fidelity"]["mean"])
+        table.add_row(flow["from"], flow["to"], *(figures[name] for name in names))
+    return table
+
+
+def _predictions(
+    requests: Sequence[Mapping[str, Any]], plan: RunPlan
+) -> Iterator[tuple[str, float, float]]:
+    """Of the links and paths that the requests used: name, rate on an idle one, fidelity."""
+    flows = [(str(flow["from"]), str(flow["to"])) for flow in requests]
+    joined = {frozenset(flow) for flow in flows}
+    for link in plan.links:
+        if frozenset(map(str, link.ends)) in joined:
+            yield link.name, link.estimate.rate_hz, link.estimate.goodness
+            joined.discard(frozenset(map(str, link.ends)))
+    routes = {} if plan.network_layer is None else plan.network_layer.routes
+    for source, target in flows:
+        if frozenset((source, target)) in joined and (found := routes.get(f"{source}>{target}")):
+            yield f"best of {len(found)} paths", found[0].rate_hz, found[0].goodness
 
 
 def _flow(flow: Mapping[str, Any]) -> dict[str, str]:
@@ -118,6 +157,8 @@ def _application(
         for index, (key, value) in enumerate(facts.items()):
             who = ("", "") if index else (node, str(entry["role"]))
             table.add_row(*who, key, Text(number_words(value)))
+        if entry.get("crashed"):
+            table.add_row("", "", "crashed", "its application was lost")
     for node in waiting:
         table.add_row(node, "", "still waiting when the run was over", "")
     return table

@@ -58,8 +58,9 @@ def summarise(
 ) -> dict[str, Any]:
     """The content of ``summary.json``.
 
-    ``ended_by`` is "applications" or "until" (the bound of simulated time); a run that failed or was
-    interrupted has none.
+    ``ended_by`` is "applications" or "until" (the bound of simulated time); ``bounds`` is what links and
+    flows made beside what physics allows; ``held_at_end`` counts the slots that nodes had not given back.
+    A run that failed or was interrupted has none of the three.
     """
     plan = world.plan
     summary: dict[str, Any] = {
@@ -77,6 +78,7 @@ def summarise(
             "name": plan.app.name,
             "results": {
                 node: {"role": role, "result": result}
+                | ({"crashed": True} if node in world.crashed_apps else {})
                 for node, (role, result) in sorted(world.app_results.items())
             },
             "waiting": sorted(set(plan.app.roles) - set(world.app_results)),
@@ -84,6 +86,9 @@ def summarise(
     }
     if world.verdict is not None:
         summary["ended_by"] = world.verdict.by
+        summary["bounds"] = world.bounds
+        if held := world.leftovers():
+            summary["held_at_end"] = held
     if plan.exact_attempts:
         summary["exact_attempts"] = True
     if plan.explore_schedule:

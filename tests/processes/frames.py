@@ -10,7 +10,7 @@ import msgspec
 
 from qnet.ids import LinkId, NodeId, OpId, PairId, RequestId, SlotId
 from qnet.plan import RunPlan
-from qnet.program import Gate, Initialise, Measure, Program
+from qnet.program import Draw, Gate, Initialise, Measure, Program
 from qnet.runtime.assembly import build_world
 from qnet.runtime.embedded import HOST, EmbeddedPort
 from qnet.runtime.host import Host
@@ -20,11 +20,13 @@ from qnet.wire.control import (
     AbortAttempt,
     AppEnded,
     Clicked,
+    Crashed,
     Delivered,
     Discard,
     Envelope,
     ExpiryNote,
     Grant,
+    MeasuredNote,
     NodeGrant,
     NodeReport,
     Output,
@@ -32,6 +34,7 @@ from qnet.wire.control import (
     ProgramEnded,
     Report,
     RequestNote,
+    Restarted,
     RunProgram,
     StartAttempt,
     Stop,
@@ -72,8 +75,14 @@ class SeedFrames:
                 Gate("X", (other,), when=(0,)),
                 Gate("CNOT", (slot, other)),
                 Measure(other),
+                Draw((1.0, 3.0)),
+                Initialise(other),
+                Measure(other, bases=("X", "Z+X"), choice=2),
             )
         )
+        measured = MeasuredNote(
+            PairId("alice-bob#2"), RequestId("alice/1"), 2, True, BOB, (0, 1), 0.9, 0.01, NOW, NOW, "X", 1
+        )  # fmt: skip
         delivered = Delivered(
             PairId("alice-bob#1"), RequestId("alice/1"), 1, True, BOB, SlotId(1), (0, 1), 0.9, 0.01, NOW, NOW
         )  # fmt: skip
@@ -85,6 +94,8 @@ class SeedFrames:
             AbortAttempt(OpId("op/3")),
             Discard(SlotId(3)),
             delivered,
+            measured,
+            Post(BOB, "app.x/y@1", 0, encode_body(["again"]), epoch=1, number=7),
             RequestNote(RequestId("alice/1"), BOB, 5, "open"),
             RequestNote(RequestId("alice/1"), BOB, 0, "ended"),
             ExpiryNote((PairId("alice-bob#1"),), RequestId("alice/1")),
@@ -105,6 +116,7 @@ class SeedFrames:
                 (envelope.kind, envelope.source), msgspec.structs.replace(envelope, seq=0)
             )
         good = [grant([]), *(grant([envelope]) for envelope in found.values())]
+        good += [grant([Crashed()]), grant([Restarted(1)])]
         return [*good, encode_frame("control.world/stop@1", WORLD, "alice", 0, 0, Stop("over"))]
 
     @staticmethod

@@ -74,6 +74,27 @@ def test_summary_table_of_a_run_that_never_began():
     assert "failed" in printed(summary_table(summary))
 
 
+def test_summary_table_lists_many_flows_one_below_another(recorded, plan):
+    summary = json.loads((recorded / "summary.json").read_text())
+    (flow,) = summary["requests"]
+    summary["requests"] = [flow | {"to": f"node-{number}"} for number in range(7)]
+    summary["attempts"] = {f"link-{number}": 10 for number in range(7)}
+    text = printed(summary_table(summary, plan))
+    rows = [line.split() for line in text.splitlines()]
+    assert [flow["from"], "node-6", str(flow["requested"])] in [row[:3] for row in rows]
+    assert "70 over 7 links" in text
+
+
+def test_summary_table_says_what_crashed_and_what_was_held(recorded):
+    summary = json.loads((recorded / "summary.json").read_text())
+    (node, entry), *_ = summary["app"]["results"].items()
+    summary["app"]["results"][node] = {"role": entry["role"], "result": None, "crashed": True}
+    summary["held_at_end"] = {"bob": {"occupied": 1, "reserved": 0}}
+    text = printed(summary_table(summary))
+    assert "its application was lost" in text
+    assert "bob=occupied=1, reserved=0" in text
+
+
 def test_data_table_without_rows_has_its_head():
     assert "name" in printed(data_table("plug-ins", ("name", "error"), []))
 
