@@ -142,12 +142,15 @@ class NetworkPlan(_Plan, frozen=True):
     Attributes:
         routes: for each ordered pair "source>target" of nodes that an application may join, best first.
         purification: applied to end-to-end pairs before the application gets them, None for none.
+        routing, routing_parameters: how the routes were found.
     """
 
     protocol: str
     parameters: dict[str, Any]
     routes: dict[str, tuple[Route, ...]]
     purification: PurificationPlan | None = None
+    routing: str = ""
+    routing_parameters: dict[str, Any] = {}
 
 
 class Impair(_Plan, frozen=True, tag="impair", tag_field="fault"):

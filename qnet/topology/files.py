@@ -10,7 +10,8 @@ from typing import Any
 from qnet.errors import ConfigError
 from qnet.plan import RunPlan
 from qnet.topology.check import NAME, At, nearest, table
-from qnet.topology.compile import choose_app, compile_topology
+from qnet.topology.compile import compile_topology
+from qnet.topology.roles import choose_app
 
 
 def load(

@@ -15,17 +15,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
-from qnet import plugins
 from qnet.hardware import Platform, Station
 from qnet.ids import LinkId, NodeId
 from qnet.plan import LinkOptics, LinkPlan, NodePlan
 from qnet.seams import checked_outcomes
 from qnet.topology.check import At, name, nearest, table, typed
 from qnet.topology.estimate import Timing, estimate
+from qnet.topology.plugs import parameters, plugin, purification
 from qnet.units import GROUP_INDEX_FIBRE, Duration, duration_from_s, light_time
 
 LOWEST_RATE_HZ: Final = 1e-5
@@ -48,6 +48,7 @@ class LinkEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         group_index: of the fibre.
         visibility: V = |<psi_A|psi_B>|^2 of the two photons.
         phase_rms_rad: rms differential phase between the modes.
+        purification: ``protocol`` and its parameters: the link offers purified pairs only.
     """
 
     ends: tuple[str, str]
@@ -61,6 +62,7 @@ class LinkEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     phase_rms_rad: float = 0.0
     scheme_parameters: dict[str, Any] = {}
     protocol_parameters: dict[str, Any] = {}
+    purification: dict[str, Any] | None = None
 
     @property
     def arms_m(self) -> tuple[float, float]:
@@ -100,8 +102,8 @@ def _link(key: str, value: object, nodes: Mapping[str, NodePlan], links: At) -> 
     platforms = (_emitter(ends[0], nodes, at), _emitter(ends[1], nodes, at))
     _check_wavelengths(ends, platforms, at)
     arms_m = entry.arms_m if ends == entry.ends else entry.arms_m[::-1]
-    scheme = _plugin("qnet.heralding", "scheme", entry.scheme, at)
-    protocol = _plugin("qnet.links", "protocol", entry.protocol, at)
+    scheme = plugin("qnet.heralding", entry.scheme, at.key("scheme"))
+    protocol = plugin("qnet.links", entry.protocol, at.key("protocol"))
     optics = _optics(entry, arms_m, platforms, station)
     timing = _timing(entry, arms_m, platforms)
     try:
@@ -121,11 +123,11 @@ def _link(key: str, value: object, nodes: Mapping[str, NodePlan], links: At) -> 
         ends=ends,
         station=NodeId(entry.station),
         scheme=scheme.name,
-        scheme_parameters=_parameters(
+        scheme_parameters=parameters(
             entry.scheme_parameters, scheme.parameters, at.key("scheme_parameters")
         ),
         protocol=protocol.name,
-        protocol_parameters=_parameters(
+        protocol_parameters=parameters(
             entry.protocol_parameters, protocol.parameters, at.key("protocol_parameters")
         ),
         optics=optics,
@@ -135,6 +137,7 @@ def _link(key: str, value: object, nodes: Mapping[str, NodePlan], links: At) -> 
         preparation=timing.preparation,
         correction=timing.correction,
         estimate=prediction,
+        purification=purification(entry.purification, at.key("purification")),
     )
 
 
@@ -231,15 +234,3 @@ def _timing(
             duration_from_s(platforms[1].gate_1q.duration_s),
         ),
     )
-
-
-def _plugin(group: Literal["qnet.heralding", "qnet.links"], key: str, wanted: str, at: At) -> Any:
-    if wanted not in plugins.names(group):
-        raise at.key(key).error(plugins.unknown(group, wanted))
-    return plugins.find(group, wanted)
-
-
-def _parameters(data: dict[str, Any], record: type[msgspec.Struct], at: At) -> dict[str, Any]:
-    """Parameters of a plug-in with its defaults filled in, as plain data."""
-    filled: dict[str, Any] = msgspec.to_builtins(typed(data, record, at, domains=False))
-    return filled

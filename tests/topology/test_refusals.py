@@ -125,7 +125,7 @@ REFUSALS = [
         "",
     ),
     ("links", ..., "links: application deliver must have a link, there is none", ""),
-    ("app", {}, "app.name: is required", "Known: chsh, deliver, lonely, named"),
+    ("app", {}, "app.name: is required", "Known: chsh, crowd, deliver, group, lonely, named"),
     ("app", ..., "app.name: is required", ""),
     ("app.name", "delivre", "no application is named 'delivre'; did you mean 'deliver'?", ""),
     ("app.name", 7, "app.name: no application is named '7'", ""),
@@ -194,7 +194,7 @@ def test_roles_are_placed_on_two_processors(app, text):
         compile_topology(edited("app", {"name": "deliver", **app}), "net.toml")
 
 
-def test_roles_must_share_a_link():
+def test_roles_must_be_joined_by_links():
     data = pair()
     data["nodes"]["carol"] = {"platform": "ideal"}
     data["app"] = {"name": "deliver", "from_node": "alice", "to_node": "carol"}
@@ -202,8 +202,12 @@ def test_roles_must_share_a_link():
         ConfigError, match=r"app\.to_node: must be at an end of a link, got 'carol'"
     ):
         compile_topology(data, "net.toml")
-    data["links"]["bob-carol"] = {**data["links"]["alice-bob"], "ends": ["bob", "carol"]}
-    with pytest.raises(ConfigError, match=r"app: .* must share a link, got \['alice', 'carol'\]"):
+    data["nodes"]["dora"] = {"platform": "ideal"}
+    data["links"]["carol-dora"] = {**data["links"]["alice-bob"], "ends": ["carol", "dora"]}
+    with pytest.raises(
+        ConfigError,
+        match=r"app\.to_node: must be joined to alice by a path of links, got 'carol'",
+    ):
         compile_topology(data, "net.toml")
 
 

@@ -1,0 +1,47 @@
+"""Plug-ins that a description names: found, with their parameters filled in."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from qnet import plugins
+from qnet.plan import PurificationPlan
+from qnet.topology.check import At, nearest, table, typed
+
+
+def plugin(
+    group: Literal[
+        "qnet.heralding", "qnet.links", "qnet.purification", "qnet.networks", "qnet.routing"
+    ],
+    wanted: object,
+    at: At,
+) -> Any:
+    """The plug-in ``wanted`` of ``group``, named at ``at``.
+
+    Raises:
+        ConfigError: nobody gives that name.
+        PluginError: the plug-in is broken.
+    """
+    if wanted not in plugins.names(group):
+        raise at.error(plugins.unknown(group, str(wanted)))
+    return plugins.find(group, str(wanted))
+
+
+def parameters(data: dict[str, Any], record: type[msgspec.Struct], at: At) -> dict[str, Any]:
+    """Parameters of a plug-in with its defaults filled in, as plain data."""
+    filled: dict[str, Any] = msgspec.to_builtins(typed(data, record, at, domains=False))
+    return filled
+
+
+def purification(value: object, at: At) -> PurificationPlan | None:
+    """The plan of a table ``purification``: ``protocol`` and its parameters; None if there is no table."""
+    if value is None:
+        return None
+    data = dict(table(value, at))
+    if "protocol" not in data:
+        known = plugins.names("qnet.purification")
+        raise at.key("protocol").error("is required", hint=nearest("", known))
+    found = plugin("qnet.purification", data.pop("protocol"), at.key("protocol"))
+    return PurificationPlan(found.name, parameters(data, found.parameters, at))
