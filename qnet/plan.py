@@ -42,10 +42,18 @@ class LinkOptics(_Plan, frozen=True):
 
 
 class PurificationPlan(_Plan, frozen=True):
-    """Purification on a link or end to end: which protocol, with which parameters."""
+    """Purification on a link or end to end: which protocol, with which parameters.
+
+    Attributes:
+        correlators: (a, b, c) predicted for the pairs of a link that it hands up; None where the protocol
+            makes no prediction, and end to end.
+        rate_hz: their predicted rate.
+    """
 
     protocol: str
     parameters: dict[str, Any]
+    correlators: tuple[float, float, float] | None = None
+    rate_hz: float | None = None
 
 
 class Estimate(_Plan, frozen=True):
@@ -99,6 +107,14 @@ class LinkPlan(_Plan, frozen=True):
     correction: tuple[Duration, Duration]
     estimate: Estimate
     purification: PurificationPlan | None = None
+
+    @property
+    def offered(self) -> tuple[tuple[float, float, float], float]:
+        """Predicted correlators and rate of the pairs that users of the link get: purified, if they are."""
+        better = self.purification
+        if better is not None and better.correlators is not None and better.rate_hz is not None:
+            return better.correlators, better.rate_hz
+        return self.estimate.correlators, self.estimate.rate_hz
 
 
 class NodePlan(_Plan, frozen=True):
@@ -186,8 +202,10 @@ class Partition(_Plan, frozen=True, tag="partition", tag_field="fault"):
 
 
 class Crash(_Plan, frozen=True, tag="crash", tag_field="fault"):
-    """``node`` loses power at ``at``: machines, application and qubits are gone; it comes back, without
-    its memory and without its application, at ``restart`` (None: never)."""
+    """``node`` loses power at ``at``: machines, application and qubits are gone.
+
+    It comes back, without its memory and without its application, at ``restart`` (None: never).
+    """
 
     name: str
     node: NodeId

@@ -226,12 +226,29 @@ class PurifierContext:
 
 
 @dataclass(frozen=True)
+class Purified:
+    """What a purification protocol makes of the pairs of one idle link, on average.
+
+    Attributes:
+        correlators: (a, b, c) of a pair that is handed up.
+        raw_pairs: pairs of the link per pair that is handed up, >= 1.
+    """
+
+    correlators: tuple[float, float, float]
+    raw_pairs: float
+
+
+@dataclass(frozen=True)
 class PurificationProtocol:
     """Better pairs from pairs: a machine that uses the pair service and offers it (:mod:`qnet.layers.link`).
 
     The same machine works on the pairs of a link and on end-to-end pairs. Its messages are of the layer
     "purify" (kind ``purify.PROTOCOL/message@1``) and carry a field ``below`` with the context's: the node
     finds the machine of the peer by it.
+
+    Attributes:
+        predict: (correlators of the link's pairs, their rate in hertz, processors of both ends, parameters)
+            -> what becomes of them; None for no prediction.
     """
 
     name: str
@@ -239,6 +256,13 @@ class PurificationProtocol:
     messages: tuple[type[Message], ...]
     parameters: type[msgspec.Struct] = NoParameters
     sources: tuple[str, ...] = ()
+    predict: (
+        Callable[
+            [tuple[float, float, float], float, tuple[Platform, Platform], Mapping[str, Any]],
+            Purified,
+        ]
+        | None
+    ) = None
     api: str = API_VERSION
 
 

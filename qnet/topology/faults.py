@@ -30,7 +30,7 @@ import msgspec
 from qnet.ids import LinkId, NodeId
 from qnet.plan import Crash, Cut, Fault, Impair, LinkPlan, NodePlan, Partition, Stall
 from qnet.topology.check import At, name, nearest, table, typed
-from qnet.units import Duration, Instant, duration_from_s, seconds
+from qnet.units import Instant, duration_from_s, seconds
 
 
 class ImpairEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -199,5 +199,5 @@ def _check_crashes(crashes: Sequence[Crash], at: At) -> None:
             place = at.key(second.name).key("at_s")
             raise place.error(
                 f"{second.node} must be up to crash, it is down because of fault {first.name}",
-                seconds(Duration(second.at)),
+                seconds(second.at),
             )

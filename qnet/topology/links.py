@@ -25,7 +25,7 @@ from qnet.plan import LinkOptics, LinkPlan, NodePlan
 from qnet.seams import checked_outcomes
 from qnet.topology.check import At, name, nearest, table, typed
 from qnet.topology.estimate import Timing, estimate
-from qnet.topology.plugs import parameters, plugin, purification
+from qnet.topology.plugs import parameters, plugin, predicted, purification
 from qnet.units import GROUP_INDEX_FIBRE, Duration, duration_from_s, light_time
 
 LOWEST_RATE_HZ: Final = 1e-5
@@ -137,7 +137,9 @@ def _link(key: str, value: object, nodes: Mapping[str, NodePlan], links: At) -> 
         preparation=timing.preparation,
         correction=timing.correction,
         estimate=prediction,
-        purification=purification(entry.purification, at.key("purification")),
+        purification=predicted(
+            purification(entry.purification, at.key("purification")), prediction, platforms, link
+        ),
     )
 
 

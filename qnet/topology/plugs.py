@@ -7,7 +7,9 @@ from typing import Any, Literal
 import msgspec
 
 from qnet import plugins
-from qnet.plan import PurificationPlan
+from qnet.errors import PluginError
+from qnet.hardware import Platform
+from qnet.plan import Estimate, PurificationPlan
 from qnet.topology.check import At, nearest, table, typed
 
 
@@ -45,3 +47,28 @@ def purification(value: object, at: At) -> PurificationPlan | None:
         raise at.key("protocol").error("is required", hint=nearest("", known))
     found = plugin("qnet.purification", data.pop("protocol"), at.key("protocol"))
     return PurificationPlan(found.name, parameters(data, found.parameters, at))
+
+
+def predicted(
+    plan: PurificationPlan | None, raw: Estimate, ends: tuple[Platform, Platform], link: str
+) -> PurificationPlan | None:
+    """``plan`` with what its protocol predicts for the pairs of a link.
+
+    Raises:
+        PluginError: the prediction is impossible.
+    """
+    if plan is None:
+        return None
+    predict = plugins.find("qnet.purification", plan.protocol).predict
+    if predict is None:
+        return plan
+    better = predict(raw.correlators, raw.rate_hz, ends, plan.parameters)
+    possible = all(-1.0 <= one <= 1.0 for one in better.correlators)
+    if not possible or not better.raw_pairs >= 1.0:
+        raise PluginError(
+            f"purification protocol {plan.protocol}: on link {link}, the prediction must have correlators in "
+            f"-1..1 and raw_pairs >= 1, got {better}"
+        )
+    return msgspec.structs.replace(
+        plan, correlators=better.correlators, rate_hz=raw.rate_hz / better.raw_pairs
+    )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
 from qnet import plugins
 from qnet.errors import ConfigError, PluginError
 from qnet.plan import PurificationPlan, RunPlan
-from qnet.seams import Routing
+from qnet.seams import Purified, Routing
 from qnet.topology import compile_topology, network
 
 from .conftest import MODULE, simple_paths
@@ -234,3 +236,45 @@ def test_only_the_named_plugins_are_loaded(monkeypatch):
     )
     compile_topology(pair())
     assert not {"qnet.networks", "qnet.routing", "qnet.purification"} & set(loaded)
+
+
+# ---------------------------------------------------------------- predictions with purification
+
+
+def predicting(monkeypatch, correlators=(0.9, 0.8, 0.7), raw_pairs=2.5):
+    """A stand-in whose prediction is known; what it was asked is returned."""
+    asked = []
+
+    def predict(raw, rate_hz, ends, parameters):
+        asked.append((raw, rate_hz, ends, parameters))
+        return Purified(correlators, raw_pairs)
+
+    changed = replace(MODULE.DEJMPS, predict=predict)
+    monkeypatch.setattr(MODULE, "DEJMPS", changed)
+    return asked
+
+
+def test_a_purified_link_offers_what_its_protocol_predicts(monkeypatch):
+    asked = predicting(monkeypatch)
+    plan = compile_topology(pair(purification={"protocol": "dejmps", "rounds": 3}))
+    (link,) = plan.links
+    platform = plan.node("alice").platform
+    raw = link.estimate
+    assert asked == [(raw.correlators, raw.rate_hz, (platform, platform), {"rounds": 3})]
+    assert link.offered == ((0.9, 0.8, 0.7), raw.rate_hz / 2.5)
+
+
+def test_a_link_without_a_prediction_offers_the_raw_one():
+    for link in (pair(), pair(purification={"protocol": "dejmps"})):
+        (compiled,) = compile_topology(link).links
+        assert compiled.offered == (compiled.estimate.correlators, compiled.estimate.rate_hz)
+
+
+@pytest.mark.parametrize(
+    ("correlators", "raw_pairs"),
+    [((1.1, 0.0, 0.0), 2.0), ((float("nan"), 0, 0), 2.0), ((0, 0, 0), 0.5)],
+)
+def test_an_impossible_prediction_is_the_fault_of_the_plugin(monkeypatch, correlators, raw_pairs):
+    predicting(monkeypatch, correlators, raw_pairs)
+    with pytest.raises(PluginError, match="protocol dejmps: on link alice-bob, the prediction"):
+        compile_topology(pair(purification={"protocol": "dejmps"}))
