@@ -39,6 +39,7 @@ app.command(plugins_app)
 Settings = Annotated[list[str] | None, Parameter(name="--set")]
 RunFolder = Annotated[Path, Parameter(name="RUN")]
 AppName = Annotated[str | None, Parameter(name="--app")]
+FaultFile = Annotated[Path | None, Parameter(name="--faults")]
 
 
 @app.command
@@ -48,6 +49,7 @@ def run(
     *,
     app_name: AppName = None,
     settings: Settings = None,
+    faults: FaultFile = None,
     seed: int | None = None,
     embedded: bool = False,
     hosts: int | None = None,
@@ -68,6 +70,7 @@ def run(
         app_name: run this application instead of the described one.
         settings: KEY=VALUE, may be repeated: a parameter of the application (pairs=100) or, with
             dots, any key of the topology (nodes.alice.t2_s=0.5).
+        faults: TOML file with tables [faults.NAME], added to the faults of the topology.
         seed: seed of all random numbers.
         embedded: run in this one process.
         hosts: number of host processes; one per node if not given.
@@ -87,6 +90,7 @@ def run(
         topology=topology,
         app=app_name,
         settings=tuple(settings or ()),
+        faults=faults,
         seed=seed,
         embedded=embedded,
         hosts=hosts,
@@ -104,18 +108,28 @@ def run(
 
 
 @app.command
-def check(topology: Path, /, *, app_name: AppName = None, settings: Settings = None) -> int:
+def check(
+    topology: Path,
+    /,
+    *,
+    app_name: AppName = None,
+    settings: Settings = None,
+    faults: FaultFile = None,
+    json: bool = False,
+) -> int:
     """Check a description; show what would be launched and the predicted rates and fidelities.
 
     Args:
         topology: description of the network, a TOML file.
         app_name: check with this application instead of the described one.
         settings: KEY=VALUE as for run, may be repeated.
+        faults: TOML file with tables [faults.NAME], as for run.
+        json: print all tables as one JSON object and nothing else.
     """
     from qnet.cli.showing import show_plan
     from qnet.topology import load
 
-    show_plan(load(topology, settings or (), app=app_name))
+    show_plan(load(topology, settings or (), app=app_name, faults=faults), as_json=json)
     return DONE
 
 

@@ -32,6 +32,7 @@ class Request:
     topology: Path
     app: str | None = None
     settings: tuple[str, ...] = ()
+    faults: Path | None = None
     seed: int | None = None
     embedded: bool = False
     hosts: int | None = None
@@ -54,7 +55,13 @@ def run_topology(request: Request) -> str:
         PluginError: a plug-in of the description is broken.
     """
     _check(request)
-    plan = load(request.topology, _overrides(request), app=request.app, seed=request.seed)
+    plan = load(
+        request.topology,
+        _overrides(request),
+        app=request.app,
+        seed=request.seed,
+        faults=request.faults,
+    )
     with _folder(request.out, plan) as folder, progress_on(plan, quiet=request.json) as on_progress:
         options = RunOptions(
             mode="embedded" if request.embedded else "processes",

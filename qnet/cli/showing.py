@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from qnet.cli.progress import console
+from qnet.cli.running import show_json
 from qnet.errors import ConfigError
 from qnet.plan import RunPlan
 from qnet.plugins import catalogue
@@ -20,19 +21,46 @@ from qnet.topology import describe
 WIDE: Final = 6
 """Columns above which a short table is turned on its side."""
 
+TURNED: Final = ("links", "predictions", "purification")
+"""Tables that may be turned."""
 
-def show_plan(plan: RunPlan) -> None:
-    """What the plan would launch and what it predicts."""
+LONG: Final = 60
+"""Rows that a person still reads."""
+
+
+def show_plan(plan: RunPlan, *, as_json: bool = False) -> None:
+    """What the plan would launch and what it predicts.
+
+    Args:
+        plan: to show.
+        as_json: one object, each table a list of objects under its title, with all rows.
+    """
+    tables = describe(plan)
+    if as_json:
+        show_json(
+            {
+                "name": plan.network,
+                "seed": plan.seed,
+                **{
+                    table.title: [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+                    for table in tables
+                },
+            }
+        )
+        return
     out = console()
-    for table in describe(plan):
+    for table in tables:
+        if not table.rows:
+            continue
         columns, rows = list(table.columns), list(table.rows)
         if (
-            len(columns) > WIDE and len(rows) <= 4
+            len(columns) > WIDE and len(rows) <= 4 and table.title in TURNED
         ):  # a column for each row reads well on any terminal
             turned = list(zip(columns, *rows, strict=True))
             columns, rows = [str(cell) for cell in turned[0]], turned[1:]
-        if rows:
-            out.print(data_table(table.title, columns, rows))
+        out.print(data_table(table.title, columns, rows[:LONG]))
+        if len(rows) > LONG:
+            out.print(f"  and {len(rows) - LONG} more rows; --json shows all\n")
 
 
 def show_pair(folder: Path, pair: str | None) -> None:

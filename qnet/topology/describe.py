@@ -1,32 +1,35 @@
 """What a plan would do, as tables of plain data: for ``qnet check`` and for reports.
 
-Theory
-    A warning is not an error: the run would work, but a person should know. Among them are pairs
-    that are not entangled at delivery and a predicted rate above the physical limits of a heralded
-    link [1].
-Sources
-    [1] Pirandola, Laurenza, Ottaviani, Banchi, "Fundamental limits of repeaterless quantum
-        communications", Nature Communications 8, 15043 (2017); with a station in the middle
-        Pirandola, "End-to-end capacities of a quantum communication network", Communications
-        Physics 2, 51 (2019).
+Predictions are those of the plan (:mod:`qnet.topology.estimate`, the path selection and the purification
+protocols); what a person should know about them says :mod:`qnet.topology.doubts`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 
-from qnet.physics.limits import plob_bound
-from qnet.plan import LinkPlan, NodePlan, RunPlan
-from qnet.units import seconds
+from qnet.plan import (
+    Crash,
+    Cut,
+    Fault,
+    Impair,
+    NodePlan,
+    Partition,
+    PurificationPlan,
+    RunPlan,
+    Stall,
+)
+from qnet.topology.doubts import warnings
+from qnet.units import Instant, seconds
 
-Row = tuple[str | int | float, ...]
+Row = tuple[str | int | float | None, ...]
 
 
 class Table(msgspec.Struct, frozen=True):
-    """A table: title, names of the columns with their units, rows of texts and numbers."""
+    """A table: title, names of the columns with their units, rows of texts and numbers (None: none)."""
 
     title: str
     columns: tuple[str, ...]
@@ -34,13 +37,17 @@ class Table(msgspec.Struct, frozen=True):
 
 
 def describe(plan: RunPlan) -> list[Table]:
-    """Processes, links, predictions, application and warnings of a plan, in this order."""
+    """All tables of a plan, in an order to read them in; a table may be empty. Warnings come last."""
     return [
         _processes(plan),
         _links(plan),
         _predictions(plan),
+        _purification(plan),
+        _network(plan),
+        _routes(plan),
         _application(plan),
-        Table("warnings", ("where", "warning"), tuple(_warnings(plan))),
+        _faults(plan),
+        Table("warnings", ("where", "warning"), tuple(warnings(plan))),
     ]
 
 
@@ -105,6 +112,67 @@ def _predictions(plan: RunPlan) -> Table:
     return Table("predictions", columns, rows)
 
 
+def _purification(plan: RunPlan) -> Table:
+    """Raw pairs beside purified ones; what is not predicted is None."""
+    columns = ("where", "protocol", "parameters", "raw_goodness", "goodness", "raw_hz", "rate_hz")
+    rows: list[Row] = []
+    for link in plan.links:
+        better = link.purification
+        if better is not None:
+            raw = link.estimate
+            fidelity = None
+            if better.correlators is not None:
+                fidelity = (1.0 + sum(better.correlators)) / 4.0
+            figures = (raw.goodness, fidelity, raw.rate_hz, better.rate_hz)
+            rows.append((link.name, *_named(better), *figures))
+    layer = plan.network_layer
+    if layer is not None and layer.purification is not None:
+        rows.append(("end to end", *_named(layer.purification), None, None, None, None))
+    return Table("purification", columns, tuple(rows))
+
+
+def _named(purification: PurificationPlan) -> tuple[str, str]:
+    return purification.protocol, _words(purification.parameters)
+
+
+def _words(parameters: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in parameters.items())
+
+
+def _network(plan: RunPlan) -> Table:
+    layer = plan.network_layer
+    rows: list[Row] = []
+    if layer is not None:
+        rows = [
+            ("protocol", layer.protocol),
+            *((key, str(value)) for key, value in layer.parameters.items()),
+            ("path selection", layer.routing),
+            *((key, str(value)) for key, value in layer.routing_parameters.items()),
+        ]
+    return Table("network layer", ("what", "value"), tuple(rows))
+
+
+def _routes(plan: RunPlan) -> Table:
+    columns = ("from", "to", "choice", "path", "goodness", "rate_hz", "cutoff_s")
+    layer = plan.network_layer
+    rows: tuple[Row, ...] = ()
+    if layer is not None:
+        rows = tuple(
+            (
+                route.nodes[0],
+                route.nodes[-1],
+                number,
+                " - ".join(route.nodes),
+                route.goodness,
+                route.rate_hz,
+                None if route.cutoff is None else seconds(route.cutoff),
+            )
+            for routes in layer.routes.values()
+            for number, route in enumerate(routes, 1)
+        )
+    return Table("routes", columns, rows)
+
+
 def _application(plan: RunPlan) -> Table:
     rows: list[Row] = [("application", plan.app.name)]
     rows += [(f"role {role}", node) for node, role in plan.app.roles.items()]
@@ -112,46 +180,45 @@ def _application(plan: RunPlan) -> Table:
     return Table("application", ("what", "value"), tuple(rows))
 
 
-def _warnings(plan: RunPlan) -> Iterator[tuple[str, str]]:
-    linked = {node for link in plan.links for node in (*link.ends, link.station)}
-    for node in plan.nodes:
-        if node.name not in linked:
-            yield node.name, "no fibre leads here"
-    for link in plan.links:
-        yield from ((link.name, text) for text in _doubts(link))
-    wanted = plan.app.parameters.get("minimum_fidelity", 0.0)
-    for link in plan.links:
-        if set(link.ends) <= set(plan.app.roles) and wanted > link.estimate.goodness:
-            yield (
-                link.name,
-                (
-                    f"minimum_fidelity {wanted} of {plan.app.name} is above the goodness of "
-                    f"{link.estimate.goodness:.5f}: the link will answer UNSUPP"
-                ),
-            )
+def _faults(plan: RunPlan) -> Table:
+    columns = ("fault", "kind", "where", "from_s", "until_s", "what")
+    return Table("faults", columns, tuple(_fault(fault) for fault in plan.faults))
 
 
-def _doubts(link: LinkPlan) -> Iterator[str]:
-    told = link.estimate
-    if told.goodness < 0.5:
-        yield f"goodness {told.goodness:.4f} < 0.5: delivered pairs are not entangled"
-    elif told.heralded_fidelity - told.goodness > 0.1:
-        lost = told.heralded_fidelity - told.goodness
-        yield f"{lost:.3f} of the fidelity is lost between click and delivery: see t2_s, gate_1q"
-    if told.goodness_error > 0.05:
-        yield f"goodness is uncertain by {told.goodness_error:.3f}: patterns or origins differ"
-    ceiling = ceiling_hz(link)
-    if told.rate_hz > ceiling:
-        yield f"rate {told.rate_hz:g}/s is above the one-station limit of {ceiling:g} ebits/s"
+def _fault(fault: Fault) -> Row:
+    kind = str(fault.__struct_config__.tag)
+    if isinstance(fault, Crash):
+        back = "stays down" if fault.restart is None else "comes back without its memory"
+        times = (seconds(fault.at), _seconds(fault.restart))
+        return (fault.name, kind, fault.node, *times, f"loses power, {back}")
+    where, what = _effect(fault)
+    return (fault.name, kind, where, seconds(fault.start), _seconds(fault.end), what)
 
 
-def ceiling_hz(link: LinkPlan) -> float:
-    """Most ebits per second that any protocol could make over this link with its one station; [1].
+def _effect(fault: Impair | Partition | Stall | Cut) -> tuple[str, str]:
+    match fault:
+        case Impair():
+            return f"{fault.source} > {fault.target}", "; ".join(_impairments(fault))
+        case Partition():
+            return ", ".join(fault.nodes), "no message to or from the others"
+        case Stall():
+            return fault.node, "neither hears nor speaks"
+        case Cut():
+            return fault.link, "no photon arrives"
 
-    A chain carries what its weaker arm carries, -log2(1 - eta) per mode and use; an attempt uses
-    two modes (polarisations or time bins).
-    """
-    weaker = min(link.optics.eta_a, link.optics.eta_b)
-    if weaker >= 1.0:
-        return math.inf
-    return 2.0 * plob_bound(weaker) / seconds(link.cycle)
+
+def _impairments(fault: Impair) -> Iterator[str]:
+    if fault.kinds != "*":
+        yield f"only {fault.kinds}"
+    if fault.loss_prob:
+        yield f"{100 * fault.loss_prob:g} % lost"
+    if fault.duplicate_prob:
+        yield f"{100 * fault.duplicate_prob:g} % doubled"
+    if fault.reorder_prob:
+        yield (
+            f"{100 * fault.reorder_prob:g} % late by up to {fault.reorder_factor:g} times the light time"
+        )
+
+
+def _seconds(at: Instant | None) -> float | None:
+    return None if at is None else seconds(at)

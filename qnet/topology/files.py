@@ -1,4 +1,4 @@
-"""Reading a topology file and applying ``--set KEY=VALUE``."""
+"""Reading a topology file, adding the faults of another and applying ``--set KEY=VALUE``."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def load(
     *,
     app: str | None = None,
     seed: int | None = None,
+    faults: str | Path | None = None,
 ) -> RunPlan:
     """Read a topology file and compile it.
 
@@ -29,6 +30,7 @@ def load(
             dots is a key of the topology. The value is a TOML value; what is not one is a text.
         app: run this application instead of the described one.
         seed: use this seed instead of the described one.
+        faults: TOML file with tables ``[faults.NAME]`` that are added to the described ones.
 
     Raises:
         ConfigError: the file or an override is wrong, with place, constraint and value.
@@ -39,18 +41,42 @@ def load(
     if app is not None:
         described = data.get("app")
         data["app"] = choose_app(described if isinstance(described, dict) else {}, app, At("--app"))
-    keys = {_apply(data, override): override for override in overrides}
+    blamed = {} if faults is None else _add_faults(data, faults)
+    for override in overrides:
+        blamed[_apply(data, override)] = f"--set {override}"
     if seed is not None:
-        keys[_apply(data, f"run.seed={seed}")] = f"run.seed={seed}"
+        blamed[_apply(data, f"run.seed={seed}")] = f"--set run.seed={seed}"
     try:
         return compile_topology(data, file, default_name=_default_name(path))
     except ConfigError as error:
-        for key, override in keys.items():
-            if error.path == key or error.path.startswith((f"{key}.", f"{key}[")):
-                raise ConfigError(
-                    error.constraint, file=f"--set {override}", value=error.value, hint=error.hint
-                ) from None
-        raise
+        raise _blame(error, blamed) from None
+
+
+def _add_faults(data: dict[str, Any], faults: str | Path) -> dict[str, str]:
+    """Put the faults of a file into the tables; returns whom to blame for each key: the file."""
+    at = At(str(faults))
+    added = read(faults)
+    for key in added:
+        if key != "faults":
+            raise at.key(key).error("a file of faults must hold tables [faults.NAME] only")
+    tables = table(added.get("faults", {}), at.key("faults"))
+    described = table(data.setdefault("faults", {}), At("", "faults"))
+    for name, fault in tables.items():
+        if name in described:
+            raise at.key("faults").key(name).error("must have another name than a described fault")
+        described[name] = fault
+    return {At("", "faults").key(name).path: at.file for name in tables}
+
+
+def _blame(error: ConfigError, blamed: dict[str, str]) -> ConfigError:
+    """``error``, said of the option or file that brought the wrong value."""
+    for key, giver in blamed.items():
+        if error.path == key or error.path.startswith((f"{key}.", f"{key}[")):
+            path = "" if giver.startswith("--set ") else error.path
+            return ConfigError(
+                error.constraint, file=giver, path=path, value=error.value, hint=error.hint
+            )
+    return error
 
 
 def read(path: str | Path) -> dict[str, Any]:
