@@ -41,7 +41,7 @@ def load(
     if app is not None:
         described = data.get("app")
         data["app"] = choose_app(described if isinstance(described, dict) else {}, app, At("--app"))
-    blamed = {} if faults is None else _add_faults(data, faults)
+    blamed = {} if faults is None else _add_faults(data, faults, file)
     for override in overrides:
         blamed[_apply(data, override)] = f"--set {override}"
     if seed is not None:
@@ -52,7 +52,7 @@ def load(
         raise _blame(error, blamed) from None
 
 
-def _add_faults(data: dict[str, Any], faults: str | Path) -> dict[str, str]:
+def _add_faults(data: dict[str, Any], faults: str | Path, file: str) -> dict[str, str]:
     """Put the faults of a file into the tables; returns whom to blame for each key: the file."""
     at = At(str(faults))
     added = read(faults)
@@ -60,7 +60,7 @@ def _add_faults(data: dict[str, Any], faults: str | Path) -> dict[str, str]:
         if key != "faults":
             raise at.key(key).error("a file of faults must hold tables [faults.NAME] only")
     tables = table(added.get("faults", {}), at.key("faults"))
-    described = table(data.setdefault("faults", {}), At("", "faults"))
+    described = table(data.setdefault("faults", {}), At(file, "faults"))
     for name, fault in tables.items():
         if name in described:
             raise at.key("faults").key(name).error("must have another name than a described fault")
@@ -69,8 +69,8 @@ def _add_faults(data: dict[str, Any], faults: str | Path) -> dict[str, str]:
 
 
 def _blame(error: ConfigError, blamed: dict[str, str]) -> ConfigError:
-    """``error``, said of the option or file that brought the wrong value."""
-    for key, giver in blamed.items():
+    """``error``, said of the option or file that brought the wrong value; the last one won."""
+    for key, giver in reversed(blamed.items()):
         if error.path == key or error.path.startswith((f"{key}.", f"{key}[")):
             path = "" if giver.startswith("--set ") else error.path
             return ConfigError(

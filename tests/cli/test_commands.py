@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from qnet.cli import showing
 from qnet.cli.replaying import _stop_after, options_as_recorded
 from qnet.errors import ConfigError, RunInterrupted
+from qnet.topology import Table
 from qnet.wire.control import Progress
 
 
@@ -117,6 +119,56 @@ def test_check_shows_processes_predictions_and_warnings(topology, qnet):
     for words in ("host middle", "success_prob", "requester", "warnings"):
         assert words in out
     assert not Path("runs").exists()
+
+
+FAULTS = """
+[faults.dark]
+kind = "cut"
+link = "alice-bob"
+start_s = 1e-7
+end_s = 0.25
+"""
+
+
+def test_check_prints_one_json_object(topology, qnet, tmp_path):
+    (tmp_path / "faults.toml").write_text(FAULTS)
+    status, out, error = qnet("check", topology, "--json", "--faults", "faults.toml")
+    assert (status, error) == (0, "")
+    assert out.count("\n") == 1
+    shown = json.loads(out)
+    assert (shown["name"], shown["seed"]) == ("pair", 5)
+    assert shown["faults"] == [
+        {
+            "fault": "dark",
+            "kind": "cut",
+            "where": "alice-bob",
+            "from_s": 1e-7,
+            "until_s": 0.25,
+            "what": "no photon arrives",
+        }
+    ]
+    assert shown["predictions"][0]["rate_hz"] > 0
+    assert shown["routes"] == shown["warnings"] == []
+
+
+def test_check_shows_the_faults_of_a_file(topology, qnet, tmp_path):
+    (tmp_path / "faults.toml").write_text(FAULTS)
+    status, out, _ = qnet("check", topology, "--faults", "faults.toml")
+    assert status == 0
+    assert "no photon arrives" in out
+    status, out, error = qnet("check", topology, "--faults", "fault.toml")
+    assert (status, out) == (2, "")
+    assert error == "qnet: fault.toml: cannot be read: No such file or directory\n"
+
+
+def test_a_long_table_is_cut_and_says_so(capsys, monkeypatch):
+    tables = [Table("routes", ("to",), tuple((f"n{number}",) for number in range(200)))]
+    monkeypatch.setattr(showing, "describe", lambda plan: tables)
+    showing.show_plan(None)
+    out = capsys.readouterr().out
+    assert "n59" in out
+    assert "n60" not in out
+    assert "and 140 more rows; --json shows all" in out
 
 
 @pytest.mark.parametrize("arguments", [("plugins",), ("plugins", "list")])

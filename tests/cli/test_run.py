@@ -129,3 +129,21 @@ def test_second_interrupt_has_status_130_without_a_traceback(topology, qnet, mon
 
     monkeypatch.setattr(running, "run_plan", impatient)
     assert qnet("run", topology, *QUICK) == (130, "", "")
+
+
+def test_run_with_a_file_of_faults_runs_into_them(topology, qnet, tmp_path):
+    (tmp_path / "dark.toml").write_text(
+        '[faults.dark]\nkind = "cut"\nlink = "alice-bob"\nstart_s = 0.0\nend_s = 0.25\n'
+    )
+    assert qnet("run", topology, *QUICK, "--faults", "dark.toml", "--out", "x")[0] == 0
+    plan = json.loads(Path("x/plan.json").read_text())
+    assert [fault["name"] for fault in plan["faults"]] == ["dark"]
+    assert json.loads(Path("x/summary.json").read_text())["simulated_s"] > 0.25
+
+
+def test_run_refuses_a_wrong_file_of_faults(topology, qnet, tmp_path):
+    (tmp_path / "dark.toml").write_text('[faults.dark]\nkind = "cut"\nlink = "alice-bbo"\n')
+    status, out, error = qnet("run", topology, *QUICK, "--faults", "dark.toml")
+    assert (status, out) == (2, "")
+    assert error.startswith("qnet: dark.toml: faults.dark.start_s: is required")
+    assert not Path("runs").exists()

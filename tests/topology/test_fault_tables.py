@@ -6,7 +6,7 @@ import pytest
 
 from qnet.errors import ConfigError
 from qnet.plan import Crash, Cut, Impair, Partition, Stall
-from qnet.topology import compile_topology
+from qnet.topology import compile_topology, load
 from qnet.units import PS_PER_S
 
 from .networks import pair
@@ -132,3 +132,85 @@ def test_a_node_that_is_down_cannot_crash_again(restart):
         match=r"^net\.toml: faults\.two\.at_s: bob must be up to crash, .*fault one, got 2\.0",
     ):
         compiled(one={**CRASH, **restart}, two={**CRASH, "at_s": 2.0})
+
+
+# ---------------------------------------------------------------- a file of faults
+
+NETWORK = """
+[nodes.alice]
+platform = "ideal"
+[nodes.bob]
+platform = "ideal"
+[nodes.middle]
+kind = "station"
+[links.alice-bob]
+ends = ["alice", "bob"]
+station = "middle"
+length_m = 10.0
+loss_db_per_km = 0.2
+[app]
+name = "deliver"
+[faults.described]
+kind = "cut"
+link = "alice-bob"
+start_s = 5.0
+"""
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Writes the file of faults; both paths."""
+    (tmp_path / "net.toml").write_text(NETWORK)
+
+    def write(text):
+        (tmp_path / "bad-day.toml").write_text(text)
+        return tmp_path / "net.toml", tmp_path / "bad-day.toml"
+
+    return write
+
+
+def test_faults_of_a_file_are_added_to_the_described_ones(files):
+    net, faults = files("[faults.another]\nkind = 'crash'\nnode = 'bob'\nat_s = 1.0\n")
+    plan = load(net, faults=faults)
+    assert [fault.name for fault in plan.faults] == ["another", "described"]
+    assert [fault.name for fault in load(net).faults] == ["described"]
+
+
+def test_an_override_reaches_a_fault_of_a_file(files):
+    net, faults = files("[faults.another]\nkind = 'crash'\nnode = 'bob'\nat_s = 1.0\n")
+    plan = load(net, ["faults.another.at_s=3"], faults=faults)
+    assert plan.faults[0].at == 3 * PS_PER_S
+    with pytest.raises(ConfigError, match=r"^--set faults\.another\.at_s=-3: must obey 0 <= at_s"):
+        load(net, ["faults.another.at_s=-3"], faults=faults)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            "[faults.a]\nkind = 'crash'\nnode = 'bobb'\nat_s = 1.0",
+            r"faults\.a\.node: must name a node, got 'bobb'\. Did you mean 'bob'\?",
+        ),
+        ("[faults.a]\nkind = 'krash'", r"faults\.a\.kind: must be a kind of fault, got 'krash'"),
+        ("[faults]\na = 3", r"faults\.a: must be a table, got 3"),
+        ("faults = 3", r"faults: must be a table, got 3"),
+        ("[fault.a]", r"fault: a file of faults must hold tables \[faults\.NAME\] only"),
+        ("[nodes.carol]", r"nodes: a file of faults must hold tables \[faults\.NAME\] only"),
+        ("[faults.described]", r"faults\.described: must have another name than a described"),
+        ("[faults.a", r"must be valid TOML"),
+    ],
+)
+def test_mistakes_in_a_file_of_faults_are_blamed_on_it(files, text, complaint):
+    net, faults = files(text)
+    with pytest.raises(ConfigError, match=rf"bad-day\.toml: {complaint}"):
+        load(net, faults=faults)
+
+
+def test_mistakes_of_described_faults_stay_with_the_description(files):
+    net, faults = files("[faults.another]\nkind = 'crash'\nnode = 'bob'\nat_s = 1.0\n")
+    net.write_text(NETWORK.replace("5.0", "-5.0"))
+    with pytest.raises(ConfigError, match=r"net\.toml: faults\.described\.start_s: must obey"):
+        load(net, faults=faults)
+    net.write_text("faults = 3\n" + NETWORK.partition("[faults")[0])
+    with pytest.raises(ConfigError, match=r"net\.toml: faults: must be a table, got 3"):
+        load(net, faults=faults)
