@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
-import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,10 +23,20 @@ import walk
 from trace_events import line_of, markdown
 
 from qnet import errors
+from qnet.cli import plugging
+from qnet.cli.plugging import attribute_texts, figure_value
 from qnet.layers import link as link_service
 from qnet.machine import Message
 from qnet.plugins import catalogue, find
-from qnet.seams import App, HeraldingScheme, LinkProtocol, PlatformSheet
+from qnet.seams import (
+    App,
+    HeraldingScheme,
+    LinkProtocol,
+    NetworkProtocol,
+    PlatformSheet,
+    PurificationProtocol,
+    Routing,
+)
 from qnet.wire import codes, control
 from qnet.world.optics import AttemptRunning, UnknownLink
 
@@ -47,30 +56,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def attribute_texts(record: type[Any]) -> dict[str, str]:
-    """What a docstring's "Attributes" section says of each field."""
-    text = inspect.getdoc(record) or ""
-    _, _, section = text.partition("Attributes:\n")
-    found: dict[str, str] = {}
-    names: list[str] = []
-    for line in section.splitlines():
-        entry = re.match(r"    (\w[\w, ]*): (.*)", line)
-        if entry:
-            names = [name.strip() for name in entry[1].split(",")]
-            found.update(dict.fromkeys(names, entry[2]))
-        elif line.startswith("        "):
-            for name in names:
-                found[name] += " " + line.strip()
-    return found
-
-
 def default_of(field: msgspec.structs.FieldInfo) -> str:
-    """A field's default as text, empty if it is required."""
-    if field.default is not msgspec.NODEFAULT:
-        return f"`{field.default!r}`"
-    if field.default_factory is not msgspec.NODEFAULT:
-        return f"`{field.default_factory()!r}`"
-    return ""
+    """A field's default as Markdown, empty if it is required."""
+    text = plugging.default_of(field)
+    return f"`{text}`" if text else ""
 
 
 def type_text(record: type[Any], name: str) -> str:
@@ -240,17 +229,15 @@ def plugins() -> str:
     parts += [_scheme(scheme) for scheme in ours("qnet.heralding")]
     parts.append("## Link protocols (`qnet.links`)\n")
     parts += [_scheme(protocol) for protocol in ours("qnet.links")]
+    parts.append("## Purification (`qnet.purification`)\n")
+    parts += [_scheme(protocol) for protocol in ours("qnet.purification")]
+    parts.append("## Network protocols (`qnet.networks`)\n")
+    parts += [_scheme(protocol) for protocol in ours("qnet.networks")]
+    parts.append("## Path selection (`qnet.routing`)\n")
+    parts += [_scheme(routing) for routing in ours("qnet.routing")]
     parts.append("## Applications (`qnet.apps`)\n")
     parts += [_app(app) for app in ours("qnet.apps")]
     return "\n".join(parts)
-
-
-def figure_value(sheet: PlatformSheet, path: str) -> object:
-    """The number behind a figure's key path."""
-    value: object = sheet.platform
-    for name in path.split("."):
-        value = getattr(value, name)
-    return value
 
 
 def _platform(sheet: PlatformSheet) -> str:
@@ -263,12 +250,14 @@ def _platform(sheet: PlatformSheet) -> str:
     )
 
 
-def _scheme(record: HeraldingScheme | LinkProtocol) -> str:
-    module = sys.modules[record.make_end.__module__]
+def _scheme(
+    record: HeraldingScheme | LinkProtocol | PurificationProtocol | NetworkProtocol | Routing,
+) -> str:
+    module = sys.modules[plugging.maker_of(record).__module__]
     parts = [f"### `{record.name}`\n", line_of(module) + f" (`{module.__name__}`)\n"]
     if record.sources:
         parts.append("Sources: " + "; ".join(record.sources) + ".\n")
-    if record.messages:
+    if not isinstance(record, Routing) and record.messages:
         kinds = ", ".join(f"`{message.kind}`" for message in record.messages)
         parts.append(f"Messages: {kinds}.\n")
     parts.append(_parameters(record.parameters))

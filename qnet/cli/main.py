@@ -168,10 +168,23 @@ def trace(run_folder: RunFolder, /, *, pair: str | None = None, export: Path | N
 @plugins_app.default
 @plugins_app.command(name="list")
 def list_plugins() -> int:
-    """List platforms, heralding schemes, link protocols and applications."""
-    from qnet.cli.showing import show_plugins
+    """List what is installed: platforms, protocols of every layer, path selections, applications."""
+    from qnet.cli.plugging import show_plugins
 
     show_plugins()
+    return DONE
+
+
+@plugins_app.command(name="show")
+def show_plugin(name: str, /) -> int:
+    """Show one plug-in: its parameters with their defaults, the figures of a platform, its sources.
+
+    Args:
+        name: of the plug-in, as in the list.
+    """
+    from qnet.cli.plugging import show_plugin as show
+
+    show(name)
     return DONE
 
 

@@ -1,4 +1,4 @@
-"""``qnet check``, ``qnet trace`` and ``qnet plugins``: things to look at."""
+"""``qnet check`` and ``qnet trace``: things to look at."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from qnet.cli.progress import console
 from qnet.cli.running import show_json
 from qnet.errors import ConfigError
 from qnet.plan import RunPlan
-from qnet.plugins import catalogue
 from qnet.results.diagram import sequence_diagram
 from qnet.results.table import data_table
 from qnet.results.timeline import write_timeline
@@ -83,13 +82,3 @@ def export_timeline(folder: Path, pair: str | None, file: Path) -> None:
             value=str(file),
         ) from failure
     sys.stdout.write(f"{count} events written to {file}\n")
-
-
-def show_plugins() -> None:
-    """Every installed plug-in, with what is wrong with it."""
-    rows = [
-        (entry.group, entry.name, entry.package, entry.version, entry.status, entry.error)
-        for entry in catalogue()
-    ]
-    columns = ("seam", "name", "package", "version", "status", "error")
-    console().print(data_table("plug-ins", columns, rows))

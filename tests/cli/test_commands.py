@@ -8,11 +8,13 @@ import sys
 import types
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from qnet.cli import showing
+from qnet.cli import plugging, showing
 from qnet.cli.replaying import _stop_after, options_as_recorded
 from qnet.errors import ConfigError, RunInterrupted
+from qnet.plugins import CatalogueEntry, catalogue, find
 from qnet.topology import Table
 from qnet.wire.control import Progress
 
@@ -177,6 +179,78 @@ def test_plugins_are_listed(qnet, arguments):
     assert status == 0
     for name in ("sr88-ca43", "double-click", "egp", "teleport"):
         assert name in out
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("egp", ["link protocol egp", "qnet.links", "link.egp/propose@1", "arXiv 1903.09778"]),
+        ("ideal", ["platform ideal", "gate_2q.fidelity", "perfect by definition", "inf"]),
+        ("deliver", ["role requester", "parameter from_node", "minimum_fidelity", "pairs"]),
+        ("load", ["parameter nodes, every processor if empty", '["alice>bob"]', "true"]),
+        ("double-click", ["heralding scheme", "Barrett", "no parameters"]),
+    ],
+)
+def test_a_plugin_is_shown_with_its_parameters_or_figures(qnet, name, words):
+    status, out, error = qnet("plugins", "show", name)
+    assert (status, error) == (0, "")
+    for word in words:
+        assert word in out
+
+
+def test_every_installed_plugin_has_something_to_say_about_itself():
+    for entry in catalogue():
+        if entry.status == "ok":
+            facts = dict(plugging._about(entry, find(entry.group, entry.name)))
+            assert facts["seam"] == entry.group
+            assert facts["about"]
+
+
+def test_a_plugin_that_is_not_there_is_refused_with_the_nearest_name(qnet):
+    status, out, error = qnet("plugins", "show", "eggp")
+    assert (status, out) == (2, "")
+    assert "must name a plug-in, got 'eggp'. Did you mean 'egp'?" in error
+
+
+def test_a_broken_plugin_is_shown_as_its_error(qnet, monkeypatch):
+    broken = CatalogueEntry("qnet.links", "odd", "a-package", "1.0", "failed", "it is broken")
+    monkeypatch.setattr(plugging, "catalogue", lambda: [broken])
+    status, _, error = qnet("plugins", "show", "odd")
+    assert (status, error) == (2, "qnet: it is broken\n")
+
+
+class Base(msgspec.Struct, frozen=True):
+    """Parameters.
+
+    Attributes:
+        first, second: of the base,
+            on two lines.
+    """
+
+    first: int
+    second: float | None = None
+
+
+class Derived(Base, frozen=True):
+    """More parameters.
+
+    Attributes:
+        third: of the derived record.
+
+    Not an attribute: this.
+    """
+
+    third: tuple[str, ...] = ("a", "b")
+    fourth: dict[str, int] = {}
+
+
+def test_parameters_are_shown_as_a_topology_writes_them():
+    assert list(plugging.parameter_rows(Derived)) == [
+        ("first", "", "of the base, on two lines."),
+        ("second", "", "of the base, on two lines."),
+        ("third", '["a", "b"]', "of the derived record."),
+        ("fourth", "{}", ""),
+    ]
 
 
 @pytest.fixture
