@@ -16,13 +16,22 @@ Format
     ``[links.NAME]``
         Fields of :class:`qnet.topology.links.LinkEntry`. ``length_m`` is the fibre from each end
         to the station, ``[a, b]`` in the order of ``ends`` or one number for both arms. Tables
-        ``scheme_parameters`` and ``protocol_parameters`` go to the plug-ins.
+        ``scheme_parameters`` and ``protocol_parameters`` go to the plug-ins. ``purification =
+        { protocol = "dejmps", rounds = 1 }`` offers purified pairs only.
+    ``[network]``
+        Fields of :class:`qnet.topology.network.NetworkEntry`: ``protocol``, ``routing``,
+        ``alternatives``, ``purification``, ``parameters``, ``routing_parameters``. Without it
+        there is a network layer with the defaults as soon as a processor has two links.
     ``[app]``
-        ``name`` and the application's own parameters. An application of two roles that places
-        neither runs between the ends of the network's only link, initiator first.
+        ``name`` and the application's own parameters. A parameter that places a role names a
+        node or a list of nodes. An application of two roles that places neither runs between the
+        ends of the network's only link, initiator first.
+    ``[faults.NAME]``
+        What goes wrong and when: ``kind`` and the fields of :mod:`qnet.topology.faults`. A file
+        of such tables alone is what ``--faults FILE`` adds.
     ``[run]``
-        Fields of :class:`qnet.topology.compile.RunEntry`: ``seed``, ``until_s``, ``cluster_cap``,
-        ``exact_attempts``, ``explore_schedule``.
+        Fields of :class:`qnet.topology.compile.RunEntry`: ``seed``, ``until_s``, ``patience_s``,
+        ``cluster_cap``, ``exact_attempts``, ``explore_schedule``.
 
 A whole file::
 

@@ -16,14 +16,14 @@ Sources
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise, permutations
 from typing import Any, Final
 
 import msgspec
 
 from qnet.errors import PluginError
-from qnet.ids import NodeId
+from qnet.ids import LinkId, NodeId
 from qnet.plan import LinkPlan, NetworkPlan, Route, RunPlan
 from qnet.seams import Routing
 from qnet.topology.check import At, table, typed
@@ -97,10 +97,11 @@ def _all_routes(
             len(players),
             "Name fewer nodes in the parameters of the application",
         )
+    by_name = {link.name: link for link in plan.links}
     for source, target in permutations(players, 2):
         found = tuple(routing.routes(plan, source, target, alternatives))
         for route in found:
-            _check_route(route, plan, source, target, routing.name)
+            _check_route(route, by_name, source, target, routing.name)
         if found:
             yield f"{source}>{target}", found
         elif len(players) == 2:
@@ -110,16 +111,17 @@ def _all_routes(
             )
 
 
-def _check_route(route: Route, plan: RunPlan, source: NodeId, target: NodeId, routing: str) -> None:
+def _check_route(
+    route: Route, links: Mapping[LinkId, LinkPlan], source: NodeId, target: NodeId, routing: str
+) -> None:
     """Hold what a plug-in returned against the network."""
-    by_name = {link.name: link for link in plan.links}
     broken = ""
     if not route.nodes or (route.nodes[0], route.nodes[-1]) != (source, target):
         broken = f"must lead from {source} to {target}"
     elif len(set(route.nodes)) != len(route.nodes):
         broken = "must visit a node once"
     elif len(route.links) != len(route.nodes) - 1 or not all(
-        name in by_name and set(by_name[name].ends) == set(ends)
+        name in links and set(links[name].ends) == set(ends)
         for name, ends in zip(route.links, pairwise(route.nodes), strict=True)
     ):
         broken = f"must name the link between each two nodes, names {list(route.links)}"

@@ -243,7 +243,9 @@ WORDS = [
     "gate_1q", "fidelity", "duration_s", "communication", "communication_slots", "memory_slots",
     "dark_rate_hz", "window_s", "number_resolving", "detector_efficiency_prob", "seed",
     "until_s", "cluster_cap", "exact_attempts", "explore_schedule", "from_node", "to_node",
-    "pairs",
+    "pairs", "network", "faults", "routing", "alternatives", "purification", "parameters",
+    "routing_parameters", "cutoff_s", "rounds", "patience_s", "dark", "node", "nodes", "link",
+    "start_s", "end_s", "at_s", "restart_s", "loss_prob", "reorder_prob", "reorder_factor",
 ]  # fmt: skip
 KEYS = st.sampled_from(WORDS)
 VALUES = st.one_of(
@@ -252,6 +254,7 @@ VALUES = st.one_of(
     st.integers(min_value=-(2**80), max_value=2**80),
     st.floats(),
     st.sampled_from(["ideal", "sr88-ca43", "station", "alice", "bob", "middle", "deliver", "egp"]),
+    st.sampled_from(["qnp", "fidelity", "dejmps", "crowd", "group", "crash", "cut", "impair"]),
     st.text(max_size=4),
     st.dates(),
 )
@@ -293,6 +296,12 @@ def test_a_good_description_with_mutations_gives_a_plan_or_a_refusal(data):
     network = pair(visibility=0.9, scheme_parameters={"gain": 2.0})
     network["nodes"]["alice"]["emission"] = {"efficiency_prob": 0.5}
     network["run"] = {"seed": 3}
+    network["network"] = {"alternatives": 2, "purification": {"protocol": "dejmps", "rounds": 2}}
+    network["faults"] = {
+        "dark": {"kind": "cut", "link": "alice-bob", "start_s": 1.0},
+        "down": {"kind": "crash", "node": "bob", "at_s": 1.0, "restart_s": 2.0},
+        "lossy": {"kind": "impair", "source": "al*", "loss_prob": 0.1},
+    }
     for _ in range(data.draw(st.integers(1, 3))):
         path = data.draw(st.sampled_from(sorted(_paths(network))))
         here = network
