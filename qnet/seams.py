@@ -227,15 +227,15 @@ class PurifierContext:
 
 @dataclass(frozen=True)
 class Purified:
-    """What a purification protocol makes of the pairs of one idle link, on average.
+    """Prediction for the pairs that a purification protocol hands up on an idle link, on average.
 
     Attributes:
-        correlators: (a, b, c) of a pair that is handed up.
-        raw_pairs: pairs of the link per pair that is handed up, >= 1.
+        correlators: (a, b, c), as in :class:`qnet.plan.Estimate`.
+        rate_hz: pairs per second, one request without end.
     """
 
     correlators: tuple[float, float, float]
-    raw_pairs: float
+    rate_hz: float
 
 
 @dataclass(frozen=True)
@@ -247,8 +247,8 @@ class PurificationProtocol:
     finds the machine of the peer by it.
 
     Attributes:
-        predict: (correlators of the link's pairs, their rate in hertz, processors of both ends, parameters)
-            -> what becomes of them; None for no prediction.
+        predict: (link with its estimate and this purification, processors of ends A and B) -> the pairs
+            that users of the link get; None for no prediction.
     """
 
     name: str
@@ -256,13 +256,7 @@ class PurificationProtocol:
     messages: tuple[type[Message], ...]
     parameters: type[msgspec.Struct] = NoParameters
     sources: tuple[str, ...] = ()
-    predict: (
-        Callable[
-            [tuple[float, float, float], float, tuple[Platform, Platform], Mapping[str, Any]],
-            Purified,
-        ]
-        | None
-    ) = None
+    predict: Callable[[LinkPlan, tuple[Platform, Platform]], Purified] | None = None
     api: str = API_VERSION
 
 

@@ -25,7 +25,7 @@ from qnet.plan import LinkOptics, LinkPlan, NodePlan
 from qnet.seams import checked_outcomes
 from qnet.topology.check import At, name, nearest, table, typed
 from qnet.topology.estimate import Timing, estimate
-from qnet.topology.plugs import parameters, plugin, predicted, purification
+from qnet.topology.plugs import parameters, plugin, purification, with_prediction
 from qnet.units import GROUP_INDEX_FIBRE, Duration, duration_from_s, light_time
 
 LOWEST_RATE_HZ: Final = 1e-5
@@ -118,7 +118,7 @@ def _link(key: str, value: object, nodes: Mapping[str, NodePlan], links: At) -> 
         raise at.error(
             f"the predicted rate must be >= {LOWEST_RATE_HZ:g} pairs/s", prediction.rate_hz
         )
-    return LinkPlan(
+    plan = LinkPlan(
         name=link,
         ends=ends,
         station=NodeId(entry.station),
@@ -137,10 +137,9 @@ def _link(key: str, value: object, nodes: Mapping[str, NodePlan], links: At) -> 
         preparation=timing.preparation,
         correction=timing.correction,
         estimate=prediction,
-        purification=predicted(
-            purification(entry.purification, at.key("purification")), prediction, platforms, link
-        ),
+        purification=purification(entry.purification, at.key("purification")),
     )
+    return with_prediction(plan, platforms)
 
 
 def _ends(entry: LinkEntry, nodes: Mapping[str, NodePlan], at: At) -> tuple[NodeId, NodeId]:

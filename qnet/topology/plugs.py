@@ -9,7 +9,7 @@ import msgspec
 from qnet import plugins
 from qnet.errors import PluginError
 from qnet.hardware import Platform
-from qnet.plan import Estimate, PurificationPlan
+from qnet.plan import LinkPlan, PurificationPlan
 from qnet.topology.check import At, nearest, table, typed
 
 
@@ -49,26 +49,23 @@ def purification(value: object, at: At) -> PurificationPlan | None:
     return PurificationPlan(found.name, parameters(data, found.parameters, at))
 
 
-def predicted(
-    plan: PurificationPlan | None, raw: Estimate, ends: tuple[Platform, Platform], link: str
-) -> PurificationPlan | None:
-    """``plan`` with what its protocol predicts for the pairs of a link.
+def with_prediction(link: LinkPlan, ends: tuple[Platform, Platform]) -> LinkPlan:
+    """``link`` with what its purification protocol, if it has one, predicts for its pairs.
 
     Raises:
         PluginError: the prediction is impossible.
     """
+    plan = link.purification
     if plan is None:
-        return None
+        return link
     predict = plugins.find("qnet.purification", plan.protocol).predict
     if predict is None:
-        return plan
-    better = predict(raw.correlators, raw.rate_hz, ends, plan.parameters)
-    possible = all(-1.0 <= one <= 1.0 for one in better.correlators)
-    if not possible or not better.raw_pairs >= 1.0:
+        return link
+    better = predict(link, ends)
+    if not all(-1.0 <= one <= 1.0 for one in better.correlators) or not better.rate_hz > 0.0:
         raise PluginError(
-            f"purification protocol {plan.protocol}: on link {link}, the prediction must have correlators in "
-            f"-1..1 and raw_pairs >= 1, got {better}"
+            f"purification protocol {plan.protocol}: on link {link.name}, the prediction must have "
+            f"correlators in -1..1 and rate_hz > 0, got {better}"
         )
-    return msgspec.structs.replace(
-        plan, correlators=better.correlators, rate_hz=raw.rate_hz / better.raw_pairs
-    )
+    purified = msgspec.structs.replace(plan, correlators=better.correlators, rate_hz=better.rate_hz)
+    return msgspec.structs.replace(link, purification=purified)

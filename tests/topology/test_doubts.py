@@ -104,7 +104,7 @@ def test_raw_and_purified_predictions_stand_side_by_side(monkeypatch):
             raw.goodness,
             pytest.approx(0.85),
             raw.rate_hz,
-            raw.rate_hz / 2,
+            2.0,
         ),
         ("end to end", "dejmps", "rounds = 2", None, None, None, None),
     )

@@ -241,13 +241,13 @@ def test_only_the_named_plugins_are_loaded(monkeypatch):
 # ---------------------------------------------------------------- predictions with purification
 
 
-def predicting(monkeypatch, correlators=(0.9, 0.8, 0.7), raw_pairs=2.5):
+def predicting(monkeypatch, correlators=(0.9, 0.8, 0.7), rate_hz=2.5):
     """A stand-in whose prediction is known; what it was asked is returned."""
     asked = []
 
-    def predict(raw, rate_hz, ends, parameters):
-        asked.append((raw, rate_hz, ends, parameters))
-        return Purified(correlators, raw_pairs)
+    def predict(link, ends):
+        asked.append((link, ends))
+        return Purified(correlators, rate_hz)
 
     changed = replace(MODULE.DEJMPS, predict=predict)
     monkeypatch.setattr(MODULE, "DEJMPS", changed)
@@ -259,9 +259,14 @@ def test_a_purified_link_offers_what_its_protocol_predicts(monkeypatch):
     plan = compile_topology(pair(purification={"protocol": "dejmps", "rounds": 3}))
     (link,) = plan.links
     platform = plan.node("alice").platform
-    raw = link.estimate
-    assert asked == [(raw.correlators, raw.rate_hz, (platform, platform), {"rounds": 3})]
-    assert link.offered == ((0.9, 0.8, 0.7), raw.rate_hz / 2.5)
+    (bare, ends) = asked[0]
+    assert (bare.estimate, bare.offered[1], ends) == (
+        link.estimate,
+        link.estimate.rate_hz,
+        (platform, platform),
+    )
+    assert link.offered == ((0.9, 0.8, 0.7), 2.5)
+    assert link.purification.parameters == bare.purification.parameters == {"rounds": 3}
 
 
 def test_a_link_without_a_prediction_offers_the_raw_one():
@@ -271,10 +276,10 @@ def test_a_link_without_a_prediction_offers_the_raw_one():
 
 
 @pytest.mark.parametrize(
-    ("correlators", "raw_pairs"),
-    [((1.1, 0.0, 0.0), 2.0), ((float("nan"), 0, 0), 2.0), ((0, 0, 0), 0.5)],
+    ("correlators", "rate_hz"),
+    [((1.1, 0.0, 0.0), 2.0), ((float("nan"), 0, 0), 2.0), ((0, 0, 0), 0.0)],
 )
-def test_an_impossible_prediction_is_the_fault_of_the_plugin(monkeypatch, correlators, raw_pairs):
-    predicting(monkeypatch, correlators, raw_pairs)
+def test_an_impossible_prediction_is_the_fault_of_the_plugin(monkeypatch, correlators, rate_hz):
+    predicting(monkeypatch, correlators, rate_hz)
     with pytest.raises(PluginError, match="protocol dejmps: on link alice-bob, the prediction"):
         compile_topology(pair(purification={"protocol": "dejmps"}))
