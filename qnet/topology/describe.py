@@ -136,7 +136,7 @@ def _named(purification: PurificationPlan) -> tuple[str, str]:
 
 
 def _words(parameters: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} = {value}" for key, value in parameters.items())
+    return ", ".join(f"{key} = {value}" for key, value in parameters.items() if value is not None)
 
 
 def _network(plan: RunPlan) -> Table:

@@ -139,7 +139,7 @@ def _link(key: str, value: object, nodes: Mapping[str, NodePlan], links: At) -> 
         estimate=prediction,
         purification=purification(entry.purification, at.key("purification")),
     )
-    return with_prediction(plan, platforms)
+    return with_prediction(plan, platforms, at.key("purification"))
 
 
 def _ends(entry: LinkEntry, nodes: Mapping[str, NodePlan], at: At) -> tuple[NodeId, NodeId]:

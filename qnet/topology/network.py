@@ -99,7 +99,12 @@ def _all_routes(
         )
     by_name = {link.name: link for link in plan.links}
     for source, target in permutations(players, 2):
-        found = tuple(routing.routes(plan, source, target, alternatives))
+        try:
+            found = tuple(routing.routes(plan, source, target, alternatives))
+        except ValueError as refusal:
+            raise at.key("routing").error(
+                f"path selection {routing.name} refuses this network: {refusal}"
+            ) from refusal
         for route in found:
             _check_route(route, by_name, source, target, routing.name)
         if found:

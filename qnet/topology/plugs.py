@@ -49,10 +49,11 @@ def purification(value: object, at: At) -> PurificationPlan | None:
     return PurificationPlan(found.name, parameters(data, found.parameters, at))
 
 
-def with_prediction(link: LinkPlan, ends: tuple[Platform, Platform]) -> LinkPlan:
+def with_prediction(link: LinkPlan, ends: tuple[Platform, Platform], at: At) -> LinkPlan:
     """``link`` with what its purification protocol, if it has one, predicts for its pairs.
 
     Raises:
+        ConfigError: the protocol refuses the link.
         PluginError: the prediction is impossible.
     """
     plan = link.purification
@@ -61,7 +62,10 @@ def with_prediction(link: LinkPlan, ends: tuple[Platform, Platform]) -> LinkPlan
     predict = plugins.find("qnet.purification", plan.protocol).predict
     if predict is None:
         return link
-    better = predict(link, ends)
+    try:
+        better = predict(link, ends)
+    except ValueError as refusal:
+        raise at.error(f"protocol {plan.protocol} refuses this link: {refusal}") from refusal
     if not all(-1.0 <= one <= 1.0 for one in better.correlators) or not better.rate_hz > 0.0:
         raise PluginError(
             f"purification protocol {plan.protocol}: on link {link.name}, the prediction must have "

@@ -283,3 +283,21 @@ def test_an_impossible_prediction_is_the_fault_of_the_plugin(monkeypatch, correl
     predicting(monkeypatch, correlators, rate_hz)
     with pytest.raises(PluginError, match="protocol dejmps: on link alice-bob, the prediction"):
         compile_topology(pair(purification={"protocol": "dejmps"}))
+
+
+def refuse(*_):
+    raise ValueError("gap must be > 0")
+
+
+def test_what_a_plugin_refuses_is_said_where_it_is_named(monkeypatch):
+    monkeypatch.setattr(MODULE, "DEJMPS", replace(MODULE.DEJMPS, predict=refuse))
+    with pytest.raises(
+        ConfigError,
+        match=r"^net\.toml: links\.alice-bob\.purification: protocol dejmps refuses .* gap must",
+    ):
+        compile_topology(pair(purification={"protocol": "dejmps"}), "net.toml")
+    monkeypatch.setattr(MODULE, "ROUTING", Routing("fidelity", refuse))
+    with pytest.raises(
+        ConfigError, match=r"^net\.toml: network\.routing: path selection fidelity refuses .* gap"
+    ):
+        compile_topology(chain(), "net.toml")
