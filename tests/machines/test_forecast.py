@@ -142,3 +142,26 @@ def test_noise_of_gates_and_read_out_enters():
     better, worse = told(DEUTSCH, werner(0.9)), told(DEUTSCH, werner(0.9), platform=noisy)
     assert sum(worse.correlators) < sum(better.correlators)
     assert worse.rate_hz < better.rate_hz
+
+
+@pytest.mark.parametrize(
+    ("slots", "parameters", "text"),
+    [
+        ((1, 0), {}, "a must have 2 slots .* it has 1 in all"),
+        ((2, 0), {"rounds": 2}, "a must have 3 slots .* it has 2 in all"),
+        ((1, 5), {"store": False}, r"it has 1 for communication \(store is false\)"),
+    ],
+)
+def test_ends_with_too_few_slots_are_refused(slots, parameters, text):
+    small = msgspec.structs.replace(PERFECT, communication_slots=slots[0], memory_slots=slots[1])
+    with pytest.raises(ValueError, match=text):
+        told(DEUTSCH, werner(0.9), platform=small, **parameters)
+
+
+@pytest.mark.parametrize(
+    ("slots", "parameters"),
+    [((1, 1), {}), ((2, 0), {}), ((2, 0), {"rounds": 3, "pumping": True}), ((1, 0), {"rounds": 0})],
+)
+def test_ends_with_just_enough_slots_are_not(slots, parameters):
+    small = msgspec.structs.replace(PERFECT, communication_slots=slots[0], memory_slots=slots[1])
+    assert told(DEUTSCH, werner(0.9), platform=small, **parameters).rate_hz > 0

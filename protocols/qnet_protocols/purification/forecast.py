@@ -17,7 +17,7 @@ Assumptions and validity
     goes on while a step runs. Raw pairs are those of the link's estimate, in the frame of label (0, 0).
     The rotations of a twirl count as gates.
 Not modelled
-    Pairs that are dropped after ``patience_s``; slots that are missing; T1 beyond what T2 says.
+    Pairs that are dropped after ``patience_s``; slots shared with other links; T1 beyond what T2 says.
 Units
     Hertz, seconds; picoseconds where integer.
 Sources
@@ -34,6 +34,7 @@ from itertools import product
 import msgspec
 
 from qnet.hardware import Platform
+from qnet.ids import NodeId
 from qnet.physics.bell import Correlators
 from qnet.plan import LinkPlan
 from qnet.seams import Purified
@@ -53,7 +54,10 @@ def forecast(circuit: Circuit) -> Callable[[LinkPlan, Ends], Purified]:
         wanted = msgspec.convert(link.purification.parameters, PurificationParameters)
         raw, kept = link.estimate.correlators, link.estimate.correlators
         pairs = 1.0
-        roles = [_role(circuit, wanted, platform) for platform in ends]
+        roles = [
+            _role(circuit, wanted, node, platform)
+            for node, platform in zip(link.ends, ends, strict=True)
+        ]
         for _ in range(wanted.rounds):
             if wanted.pumping:
                 inputs, gap_s = [kept, *[raw] * (circuit.pairs - 1)], 1.0 / link.estimate.rate_hz
@@ -68,10 +72,23 @@ def forecast(circuit: Circuit) -> Callable[[LinkPlan, Ends], Purified]:
     return of_link
 
 
-def _role(circuit: Circuit, parameters: PurificationParameters, platform: Platform) -> str:
-    """Kind of slot in which pairs wait."""
-    enough = platform.communication_slots >= Plan(circuit, parameters).slots
+def _role(
+    circuit: Circuit, parameters: PurificationParameters, node: NodeId, platform: Platform
+) -> str:
+    """Kind of slot in which pairs wait at a node.
+
+    Raises:
+        ValueError: the node cannot hold as many pairs as the protocol needs at a time.
+    """
+    needed = Plan(circuit, parameters).slots if parameters.rounds else 1
+    enough = platform.communication_slots >= needed
     store = parameters.store if parameters.store is not None else not enough
+    usable = platform.communication_slots + (platform.memory_slots if store else 0)
+    if usable < needed:
+        raise ValueError(
+            f"{node} must have {needed} slots for pairs that wait for one another, it has {usable} "
+            f"{'in all' if store else 'for communication (store is false)'}; pumping or fewer rounds need fewer"
+        )
     return "memory" if store else "communication"
 
 
