@@ -11,6 +11,10 @@ Theory
     a pair stands in Alice's book only: a bit flip reverses her Z, a phase flip her X.
 
     Bob sends settings and outcomes in batches; Alice matches them by the id of the pair.
+Early, late, impossible
+    Pairs may come at the two ends at different instants and in another order: nothing is matched by
+    order. A pair that one end alone measured does not count. A request that fails ends the run with
+    its reason; so does an end that the other does not hear from within the patience.
 What the claim predicts
     Alice knows the claimed fidelity F, not the state. With perfect local operations
     2 sqrt2 (2F - 1) <= S <= 2 sqrt2 F: from a + c = 4F - 1 - b with 2F - 1 <= b <= 1. A Werner
@@ -40,6 +44,8 @@ from qnet.physics.limits import CHSH_QUANTUM, chsh_standard_error, chsh_werner
 from qnet.program import Gate, Measure, Program
 from qnet.runtime.session import Pair, Session
 from qnet.seams import App
+from qnet_protocols.apps.rounds import Patience
+from qnet_protocols.apps.waiting import Over, hear, say_over, serve
 
 BASES: Final = ("Z", "X")
 """Alice's settings."""
@@ -58,15 +64,17 @@ class ChshParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         from_node: Alice, who asks for the pairs and computes S.
-        to_node: Bob; a neighbour.
+        to_node: Bob; any node that a path of links reaches.
         pairs: how many pairs, >= 1.
         minimum_fidelity: lowest acceptable claimed fidelity, 0..1.
+        patience_s: how long to wait for a message of the other end.
     """
 
     from_node: str = "alice"
     to_node: str = "bob"
     pairs: Annotated[int, msgspec.Meta(ge=1)] = 4000
     minimum_fidelity: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
+    patience_s: Patience = 60.0
 
 
 class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -125,10 +133,11 @@ async def alice(session: Session) -> ChshResult:
             mine[pair.id] = Trial(pair.id, setting, bit ^ pair.label[setting])
             claims.append(pair.goodness)
             errors.append(pair.goodness_error)
+    await say_over(session, wanted.to_node, "")
     theirs: list[Trial] = []
     last = False
     while not last:
-        outcomes = await session.receive(Outcomes)
+        outcomes = await hear(session, Outcomes, wanted.to_node, wanted.patience_s)
         theirs.extend(outcomes.trials)
         last = outcomes.last
     return result(mine, theirs, math.fsum(claims) / len(claims), max(errors))
@@ -140,15 +149,20 @@ async def bob(session: Session) -> int:
     luck = session.random("settings")
     measured = 0
     batch: list[Trial] = []
-    async with session.accept(from_=wanted.from_node) as pairs:
-        async for pair in pairs:
-            setting = luck.below(2)
-            bit = await _measure_diagonal(session, pair, setting)
-            batch.append(Trial(pair.id, setting, bit))
-            measured += 1
-            if len(batch) == BATCH:
-                await session.send(wanted.from_node, Outcomes(tuple(batch), last=False))
-                batch.clear()
+
+    async def measure() -> None:
+        nonlocal measured
+        async with session.accept(from_=wanted.from_node) as pairs:
+            async for pair in pairs:
+                setting = luck.below(2)
+                bit = await _measure_diagonal(session, pair, setting)
+                batch.append(Trial(pair.id, setting, bit))
+                measured += 1
+                if len(batch) == BATCH:
+                    await session.send(wanted.from_node, Outcomes(tuple(batch), last=False))
+                    batch.clear()
+
+    await serve(session, wanted.from_node, measure, wanted.patience_s / 2.0)
     await session.send(wanted.from_node, Outcomes(tuple(batch), last=True))
     return measured
 
@@ -207,9 +221,9 @@ def _bell_sum(
 
 APP = App(
     name="chsh",
-    title="Bell test between two neighbours",
+    title="Bell test between two nodes",
     roles={"alice": alice, "bob": bob},
     place={"alice": "from_node", "bob": "to_node"},
     parameters=ChshParameters,
-    messages=(Outcomes,),
+    messages=(Outcomes, Over),
 )

@@ -1,8 +1,7 @@
-"""Deliver pairs and give them back at once: what a link offers, without what anybody does with it.
+"""Deliver pairs and give them back at once: what a network offers, without what anybody does with it.
 
 The world's ledger measures rate, latency and true fidelity of every pair, so this application only
-asks,
-waits and releases. Its own result is what the requester saw: how many pairs, and the claimed
+asks, waits and releases. Its own result is what the requester saw: how many pairs, and the claimed
 fidelity.
 """
 
@@ -22,7 +21,7 @@ class DeliverParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     Attributes:
         from_node: who asks.
-        to_node: who is asked; a neighbour.
+        to_node: who is asked; any node that a path of links reaches.
         pairs: how many pairs, >= 1.
         minimum_fidelity: lowest acceptable claimed fidelity, 0..1.
         within_s: simulated seconds for all pairs, at most a thousand hours; 0 = no limit.
@@ -85,7 +84,7 @@ async def provider(session: Session) -> int:
 
 APP = App(
     name="deliver",
-    title="deliver pairs between two neighbours and give them back",
+    title="deliver pairs between two nodes and give them back",
     roles={"requester": requester, "provider": provider},
     place={"requester": "from_node", "provider": "to_node"},
     parameters=DeliverParameters,
