@@ -60,7 +60,10 @@ def star(
     links: list[tuple[str, str]] | None = None,
     **link: Any,
 ):
-    """The plan of a centre with a link of its own to every leaf, and of the application named ``app``."""
+    """The plan of a centre with a link of its own to every leaf, and of the application named ``app``.
+
+    There is no network layer: pairs are between neighbours.
+    """
     processor = {"platform": "ideal", "communication_slots": 4, **(node or {})}
     joined = links or [("centre", leaf) for leaf in leaves]
     nodes: dict[str, Any] = dict.fromkeys(("centre", *leaves), processor)
@@ -87,4 +90,4 @@ def star(
         }
     )
     placed = {NodeId(name): role for name, role in roles.items()}
-    return msgspec.structs.replace(plan, app=AppPlan(app, parameters, placed))
+    return msgspec.structs.replace(plan, app=AppPlan(app, parameters, placed), network_layer=None)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qnet.physics.keys import entropy
 from qnet.randomness import KeyedRandom
 from qnet_protocols.apps.cascade import Block, Corrector, Reference, block_bits, order
-from qnet_protocols.apps.key_length import entropy
 
 SEED = bytes(range(16))
 

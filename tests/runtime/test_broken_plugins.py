@@ -25,7 +25,7 @@ from qnet.machine import (
     Requested,
 )
 from qnet.program import Initialise, Measure, Program
-from qnet.runtime import node as node_module
+from qnet.runtime import plugs
 from qnet.runtime.driver import Driver, MachineFault
 from qnet.runtime.embedded import HOST, EmbeddedPort
 from qnet.runtime.host import AppFailed, Host
@@ -116,7 +116,7 @@ def test_deadline_that_is_no_integer_is_refused(due: Any) -> None:
 
 def test_indication_of_another_kind_is_refused_by_name() -> None:
     driver = driver_of(Stub(Indicate({"pair": 1})))
-    with pytest.raises(MachineFault, match=r"machine link:alice-bob .* must be Ok, Err, Expired"):
+    with pytest.raises(MachineFault, match=r"machine link:alice-bob .* must be an answer of"):
         driver.request("link:alice-bob", "go")
     driver_of(Stub(Indicate(RequestEnded("alice/1", True, "bob", 0, 1)))).request(
         "link:alice-bob", "go"
@@ -182,8 +182,8 @@ def test_the_step_that_failed_stands_in_the_trace() -> None:
     with pytest.raises(MachineFault):
         driver.request("link:alice-bob", "go")
     last = msgspec.json.decode(driver.collect().trace.splitlines()[-1])
-    assert last["event"] == {"type": "Requested", "request": "go"}
-    assert "must be Ok" in last["error"]
+    assert last["event"] == {"type": "Requested", "request": "go", "source": "app"}
+    assert "must be an answer of qnet.layers.link" in last["error"]
 
 
 # ---------------------------------------------------------------- whole runs
@@ -194,12 +194,12 @@ def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs two functions as the application of both ends; gives the outcome or the host."""
     file = tmp_path / "pair.toml"
     file.write_text(TOPOLOGY)
-    find = node_module.find
+    find = plugs.find
 
     def start(alice: Any, bob: Any, *, messages: tuple[Any, ...] = ()) -> Host:
         app = App("deliver", {"sender": alice, "receiver": bob}, {}, NoParameters, messages)
         monkeypatch.setattr(
-            node_module,
+            plugs,
             "find",
             lambda group, name: app if group == "qnet.apps" else find(group, name),
         )

@@ -6,7 +6,7 @@ Theory
     e_X = (1 - a)/2 and e_Z = (1 - c)/2 [1]. Of the Z rounds a random sample, drawn after the measurement, is
     compared too: it says what to expect of the reconciliation. The rest becomes the key by Cascade,
     verification and privacy amplification (:mod:`qnet_protocols.apps.distilling`); its length is that of
-    :mod:`qnet_protocols.apps.key_length`, for the number of bits there is (``finite``) or for very many.
+    :mod:`qnet.physics.keys`, for the number of bits there is (``finite``) or for very many.
     The label (x, z) of a pair stands in the asker's book: a bit flip reverses its Z, a phase flip its X.
 Early, late, impossible
     Rounds are matched by the id of the pair; a pair that one end alone measured does not count. The
@@ -31,6 +31,7 @@ from typing import Annotated, Final
 import msgspec
 
 from qnet.ids import PairId
+from qnet.physics.keys import bbm92_bits, bbm92_rate, error_shares
 from qnet.runtime.session import Session
 from qnet.seams import App
 from qnet_protocols.apps.distilling import (
@@ -41,7 +42,6 @@ from qnet_protocols.apps.distilling import (
     sift_as_corrector,
     sift_as_reference,
 )
-from qnet_protocols.apps.key_length import bbm92_bits, bbm92_rate
 from qnet_protocols.apps.rounds import (
     Estimated,
     Patience,
@@ -202,7 +202,7 @@ async def _distil(
         error_share=expected,
         refused=refusal(len(keys), trials[X], expected, error_x),
         correctness=wanted.correctness,
-        length=lambda _, leak: bbm92_bits(
+        key_length=lambda _, leak: bbm92_bits(
             len(keys),
             trials[X],
             error_x,
@@ -266,7 +266,7 @@ def predict(readings: Sequence[Reading]) -> KeyPrediction | None:
     means = mean_correlators(readings)
     if means is None:
         return None
-    error_x, error_z = (1.0 - means[0]) / 2.0, (1.0 - means[2]) / 2.0
+    error_x, _, error_z = error_shares(means)
     return KeyPrediction(error_z, error_x, max(0.0, bbm92_rate(error_z, error_x)))
 
 

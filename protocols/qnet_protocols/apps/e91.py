@@ -11,7 +11,7 @@ Theory
     (-1)^x (Z - X)/sqrt2 if not: the matching diagonal depends on the label, its sign is (-1)^x.
 
     For S > 2 an eavesdropper knows at most h((1 + sqrt((S/2)^2 - 1))/2) of each key bit [2]
-    (:func:`qnet_protocols.apps.key_length.chsh_entropy`). Pairs with correlators (a, b, c) give
+    (:func:`qnet.physics.keys.chsh_entropy`). Pairs with correlators (a, b, c) give
     S = sqrt2 (a + c), wrong bits (1 - c)/2 in Z and (2 - a - c)/4 in the diagonal.
 Early, late, impossible
     As in :mod:`qnet_protocols.apps.bbm92`, whose other end is that of this application too.
@@ -37,6 +37,7 @@ from typing import Annotated, Final
 import msgspec
 
 from qnet.ids import PairId
+from qnet.physics.keys import e91_bits, e91_error, e91_rate
 from qnet.physics.limits import CHSH_CLASSICAL, chsh_fixed
 from qnet.runtime.session import Session
 from qnet.seams import App
@@ -47,7 +48,6 @@ from qnet_protocols.apps.distilling import (
     distil_as_reference,
     sift_as_reference,
 )
-from qnet_protocols.apps.key_length import chsh_entropy, e91_bits, entropy
 from qnet_protocols.apps.rounds import (
     Estimated,
     Patience,
@@ -194,7 +194,7 @@ async def _distil(
         error_share=error.value if error is not None else 0.0,
         refused=refusal(len(keys), s, error),
         correctness=wanted.correctness,
-        length=lambda _, leak: e91_bits(len(keys), s.value if s is not None else 0.0, leak),
+        key_length=lambda _, leak: e91_bits(len(keys), s.value if s is not None else 0.0, leak),
         within_s=wanted.patience_s,
     )
     return s, error, distilled
@@ -249,7 +249,7 @@ def refusal(keys: int, s: Estimated | None, error: Estimated | None) -> str:
         return f"the Bell sum must be > 2, got {s.value:.4f} +- {s.stderr:.4f}: no secrecy"
     if error is None:
         return "no key round was shown: nothing says how many bits are wrong"
-    rate = 1.0 - chsh_entropy(s.value) - entropy(error.value)
+    rate = e91_rate(s.value, error.value)
     if rate > 0.0:
         return ""
     return (
@@ -263,10 +263,8 @@ def predict(readings: Sequence[Reading]) -> E91Prediction | None:
     means = mean_correlators(readings)
     if means is None:
         return None
-    a, _, c = means
-    s = chsh_fixed(means)
-    error = ((1.0 - c) / 2.0 + (2.0 - a - c) / 4.0) / 2.0
-    return E91Prediction(s, error, max(0.0, 1.0 - chsh_entropy(s) - entropy(error)))
+    s, error = chsh_fixed(means), e91_error(means)
+    return E91Prediction(s, error, max(0.0, e91_rate(s, error)))
 
 
 APP = App(

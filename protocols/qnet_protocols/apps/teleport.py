@@ -233,10 +233,10 @@ async def receiver(session: Session) -> int:
         listening.start_soon(counts.collect, session, wanted.from_node)
 
         async def take() -> None:
-            async with trio.open_nursery() as nursery:
-                async with session.accept(from_=wanted.from_node, requests=requests) as pairs:
-                    async for pair in pairs:
-                        nursery.start_soon(counts.verify, session, pair, wanted.patience_s)
+            accepted = session.accept(from_=wanted.from_node, requests=requests)
+            async with trio.open_nursery() as nursery, accepted as pairs:
+                async for pair in pairs:
+                    nursery.start_soon(counts.verify, session, pair, wanted.patience_s)
 
         await serve(session, wanted.from_node, take, 2.0 * wanted.patience_s)
         listening.cancel_scope.cancel()

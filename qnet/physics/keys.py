@@ -12,9 +12,12 @@ Theory
 
     bits [2], eqs (1) and (2), with quality q = 1 of two exact conjugate bases.
 
+    Correlators (a, b, c) in the frame of Phi+ mean e_X = (1 - a)/2, e_Y = (1 - b)/2, e_Z = (1 - c)/2 [4].
+
     *E91*: an eavesdropper on pairs that show the Bell sum S knows at most
     chi = h( (1 + sqrt((S/2)^2 - 1))/2 ) of a key bit, whatever the devices do [3], so r = 1 - chi - leak for
-    S > 2, and nothing for S <= 2.
+    S > 2, and nothing for S <= 2. Half of the key rounds are read in Z by both ends, half in (Z+X)/sqrt2, where
+    (2 - a - c)/4 are wrong (the other terms of the product, <ZX> and <XZ>, are zero for Bell-diagonal pairs).
 Assumptions and validity
     [1] and [3]: many pairs, collective attacks; [2]: any attack, fair sampling of both bases. Key bits are
     uniform. The tag of verification is part of e_cor in [2].
@@ -29,6 +32,7 @@ Sources
         634 (2012), doi 10.1038/ncomms1631.
     [3] Acin, Brunner, Gisin, Massar, Pironio, Scarani, "Device-independent security of quantum cryptography
         against collective attacks", Phys. Rev. Lett. 98, 230501 (2007), doi 10.1103/PhysRevLett.98.230501.
+    [4] Physics reference A7.2.
 """
 
 from __future__ import annotations
@@ -36,8 +40,16 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from qnet.physics.bell import Correlators
+
 THRESHOLD: Final = 0.1100279
 """Share of wrong bits in both bases at which 1 - 2 h(e) = 0."""
+
+
+def error_shares(pair: Correlators) -> tuple[float, float, float]:
+    """Shares of wrong bits (e_X, e_Y, e_Z) when both ends read X, Y or Z; [4]."""
+    a, b, c = pair
+    return ((1.0 - a) / 2.0, (1.0 - b) / 2.0, (1.0 - c) / 2.0)
 
 
 def entropy(share: float) -> float:
@@ -52,6 +64,25 @@ def entropy(share: float) -> float:
 def bbm92_rate(error_z: float, error_x: float, efficiency: float = 1.0) -> float:
     """Secret bits per sifted Z bit, 1 - h(e_X) - f h(e_Z); negative below the threshold; [1]."""
     return 1.0 - entropy(error_x) - efficiency * entropy(error_z)
+
+
+def bbm92_rate_hz(
+    pair_rate_hz: float, z_prob: float, pair: Correlators, efficiency: float = 1.0
+) -> float:
+    """Secret bits per second from pairs of which both ends read a share ``z_prob`` in Z, at least 0.
+
+    Only rounds in which both chose Z make the key: pair rate x z_prob^2 x r; [4], no Z round shown.
+
+    Args:
+        pair_rate_hz: pairs delivered per second.
+        z_prob: chance of Z at each end, 0..1.
+        pair: correlators.
+        efficiency: f, bits of reconciliation over h(e_Z), >= 1.
+    """
+    if not 0.0 <= z_prob <= 1.0:
+        raise ValueError(f"chance of Z must obey 0 <= z_prob <= 1, got {z_prob}")
+    error_x, _, error_z = error_shares(pair)
+    return pair_rate_hz * z_prob**2 * max(0.0, bbm92_rate(error_z, error_x, efficiency))
 
 
 def sampling_margin(key_bits: int, test_bits: int, secrecy: float) -> float:
@@ -87,6 +118,17 @@ def chsh_entropy(s: float) -> float:
     if s <= 2.0:
         return 1.0
     return entropy((1.0 - math.sqrt(min(1.0, s * s / 4.0 - 1.0))) / 2.0)
+
+
+def e91_error(pair: Correlators) -> float:
+    """Share of wrong bits among the key rounds of E91, half in Z and half in the diagonal."""
+    a, _, c = pair
+    return ((1.0 - c) / 2.0 + (2.0 - a - c) / 4.0) / 2.0
+
+
+def e91_rate(s: float, error: float) -> float:
+    """Secret bits per key round, 1 - chi(S) - h(e); negative where there is no key; [3]."""
+    return 1.0 - chsh_entropy(s) - entropy(error)
 
 
 def e91_bits(key_bits: int, s: float, leak: int) -> int:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from qnet_protocols.apps import key_length as kl
+from qnet.physics import keys as kl
 
 
 def test_threshold_is_where_the_rate_of_equal_errors_is_zero():
@@ -34,6 +34,29 @@ def test_finite_length_by_hand():
     assert kl.sampling_margin(10**4, 10**4, 1e-10) == pytest.approx(0.068879, abs=1e-6)
     by_hand = 1e4 * (1 - kl.entropy(0.0888787)) - 1500 - math.log2(2e35)
     assert kl.bbm92_bits(10**4, 10**4, 0.02, 1500, 1e-10, 1e-15) == math.floor(by_hand)
+
+
+def test_werner_pairs_of_fidelity_0_835_are_at_the_threshold():
+    """A7.2: zero at e = 11.00 %, F = 0.835."""
+    w = 1 - 2 * kl.THRESHOLD
+    assert (1 + 3 * w) / 4 == pytest.approx(0.835, abs=5e-4)
+    assert kl.error_shares((w, w, w)) == pytest.approx((kl.THRESHOLD,) * 3)
+    assert kl.bbm92_rate_hz(1e3, 0.5, (w, w, w)) == pytest.approx(0.0, abs=1e-3)
+    assert kl.bbm92_rate_hz(1e3, 0.5, (0.5, 0.5, 0.5)) == 0.0
+
+
+def test_key_rate_is_pair_rate_times_sifting_times_secret_share():
+    assert kl.bbm92_rate_hz(1e3, 0.9, (1.0, 1.0, 1.0)) == pytest.approx(810.0)
+    got = kl.bbm92_rate_hz(1e3, 0.5, (0.94, 0.9, 0.96), 1.16)
+    assert got == pytest.approx(250 * (1 - kl.entropy(0.03) - 1.16 * kl.entropy(0.02)))
+    with pytest.raises(ValueError, match=r"0 <= z_prob <= 1, got 1\.5"):
+        kl.bbm92_rate_hz(1e3, 1.5, (1.0, 1.0, 1.0))
+
+
+def test_e91_error_of_the_two_key_bases():
+    assert kl.e91_error((0.8, 0.1, 0.9)) == pytest.approx((0.05 + 0.075) / 2)
+    assert kl.e91_rate(2 * math.sqrt(2), 0.0) == pytest.approx(1.0, abs=1e-6)
+    assert kl.e91_rate(2.0, 0.0) == 0.0
 
 
 @pytest.mark.parametrize("counts", [(0, 100), (100, 0), (50, 50)])
