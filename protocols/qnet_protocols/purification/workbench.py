@@ -1,0 +1,372 @@
+"""What both roles of a purification machine share: programs, predictions, handing up, dropping.
+
+Theory
+    Pairs that were handed up are remembered with their ancestors (the latest of them): if the machine below
+    or the other end declares an ancestor void, the pair expires here too.
+
+    The user's wishes are met after the last step: kind M, and R at the origin, end in a measurement of this
+    end's half in a basis that is drawn on the spot; a wanted Bell label in a Pauli gate at the origin, and
+    the peer announces the label with ``settled`` False.
+Sources
+    [1] Dahlberg et al., SIGCOMM 2019, arXiv 1903.09778: kinds K, M, R.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from qnet.hardware import Platform
+from qnet.ids import NodeId, OpId, PairId, RequestId, SlotId
+from qnet.layers import link
+from qnet.machine import Apply, Effect, Indicate, Release, Send
+from qnet.physics.bell import Correlators, correction_gate, fidelity_from_correlators, label_xor
+from qnet.program import Draw, Gate, Measure, Program
+from qnet.seams import PurifierContext
+from qnet.units import PS_PER_S, Instant
+from qnet_protocols.purification.circuit import Circuit, kept, labels_after, operations, program
+from qnet_protocols.purification.holdings import Held, Plan, PurificationParameters, joined_id
+from qnet_protocols.purification.messages import Dropped
+from qnet_protocols.purification.prediction import (
+    Input,
+    Prediction,
+    Side,
+    predict,
+    program_ends,
+    stored,
+)
+from qnet_protocols.purification.work import (
+    AwaitingBits,
+    AwaitingVerdict,
+    Drawing,
+    Joint,
+    Missing,
+    Output,
+    Reading,
+    Work,
+)
+
+ANNOUNCED_KEPT: Final = 1024
+"""Pairs handed up that are still remembered: an ancestor of one may turn out to be void."""
+
+
+class Announced(NamedTuple):
+    """A pair that was handed up."""
+
+    request: RequestId
+    remote: NodeId
+    purpose: int
+    index: int
+    raws: tuple[PairId, ...]
+
+
+class Read(NamedTuple):
+    """What one end did in a step."""
+
+    bits: tuple[int, ...]
+    roles: tuple[str, ...]
+    started_at: Instant
+
+
+class Workbench:
+    """Programs, predictions and announcements of one machine."""
+
+    def __init__(
+        self, context: PurifierContext, circuit: Circuit, parameters: PurificationParameters
+    ) -> None:
+        self.node = context.node
+        self.below = context.below
+        self.platform = context.platform
+        self.peers = context.peers
+        self.circuit = circuit
+        self.parameters = parameters
+        self.plan = Plan(circuit, parameters)
+        self.announced: dict[PairId, Announced] = {}
+        self.returning: dict[OpId, tuple[SlotId, ...]] = {}
+        self.steps = self.successes = self.dropped = 0
+        life = f"{context.incarnation}." if context.incarnation else ""
+        self._prefix = f"purify:{context.below.rpartition(':')[2]}/{life}"
+        self._operations = 0
+
+    # ------------------------------------------------------------ programs
+
+    def operation(self) -> OpId:
+        """A new operation id."""
+        self._operations += 1
+        return OpId(f"{self._prefix}{self._operations}")
+
+    def draw_turns(self) -> Apply:
+        """Draw a rotation of the twirl for each pair of a step."""
+        rotations = Draw((1.0,) * 12)
+        return Apply(self.operation(), Program((rotations,) * self.circuit.pairs))
+
+    def join(self, remote: NodeId, joint: Joint) -> Apply:
+        """This end's part of a step."""
+        slots = [one.slot for one in joint.inputs]
+        ops = operations(self.circuit, joint.turns)
+        return Apply(self.operation(), program(ops, slots, self._side(remote)))
+
+    def roles(self, joint: Joint) -> tuple[str, ...]:
+        """In which kinds of slot this end's halves are."""
+        return tuple(self.platform.role_of(one.slot) for one in joint.inputs)
+
+    def patience(self, remote: NodeId) -> int | None:
+        """How long a pair may wait for its partners, in picoseconds; None for ever."""
+        wanted_s = self.parameters.patience_s
+        if wanted_s is None:
+            wanted_s = min(
+                memory.t2_s
+                for platform in (self.platform, self.peers[remote])
+                for memory in (platform.communication, platform.memory)
+            )
+        span = wanted_s * PS_PER_S
+        return int(span) if span < 2**62 else None
+
+    def _side(self, remote: NodeId) -> int:
+        return 0 if self.node < remote else 1
+
+    # ------------------------------------------------------------ predictions
+
+    def joined(
+        self, remote: NodeId, joint: Joint, own: tuple[int, ...], theirs: Read, now: Instant
+    ) -> tuple[bool, Held, Prediction]:
+        """Whether a step has succeeded, and what it has made, at ``now``.
+
+        Args:
+            remote: the other end.
+            joint: this end's part.
+            own: bits read here.
+            theirs: the other end's part.
+            now: this instant, at which both programs are over.
+        """
+        mine = Read(own, self.roles(joint), joint.started_at)
+        first, second = (mine, theirs) if self._side(remote) == 0 else (theirs, mine)
+        platforms = (self.platform, self.peers[remote])
+        one, two = platforms if self._side(remote) == 0 else platforms[::-1]
+        ops = operations(self.circuit, joint.turns)
+        label, parities = labels_after(ops, [pair.label for pair in joint.inputs])
+        success = kept(self.circuit, parities, first.bits, second.bits)
+        found = predict(
+            ops,
+            [pair.claim for pair in joint.inputs],
+            (
+                Side(one, first.roles, first.started_at, first.bits),
+                Side(two, second.roles, second.started_at, second.bits),
+            ),
+            parities,
+            now,
+        )
+        base = joint.inputs[0]
+        made = Held(
+            pair=joined_id([pair.pair for pair in joint.inputs]),
+            slot=base.slot,
+            level=base.level + 1,
+            label=label,
+            correlators=found.correlators,
+            error=self._error(found),
+            at=now,
+            created_at=min(pair.created_at for pair in joint.inputs),
+            raws=tuple(raw for pair in joint.inputs for raw in pair.raws),
+            since=now,
+        )
+        return success, made, found
+
+    def _error(self, found: Prediction) -> float:
+        if self.circuit.ones:
+            # States that are not Bell-diagonal come out better than the claim, up to perfect.
+            return max(found.error, 1.0 - found.goodness)
+        return found.error
+
+    def at(self, remote: NodeId, pair: Held, role: str, until: Instant) -> Input:
+        """The claim of a pair that waits at both ends until ``until``; ``role`` of the other end's slot."""
+        sides = (
+            Side(self.platform, (self.platform.role_of(pair.slot),), pair.at, ()),
+            Side(self.peers[remote], (role,), pair.at, ()),
+        )
+        return stored(pair.claim, sides, until)
+
+    def best(self, remote: NodeId, correlators: Correlators) -> float:
+        """Highest goodness that raw pairs with these correlators can come to, without any waiting."""
+        circuit, rounds = self.circuit, self.parameters.rounds
+        ops = operations(circuit, (0,) * circuit.pairs if circuit.twirl else ())
+        bits = (1 if circuit.ones else 0,) * len(circuit.reads)
+        zero = Instant(0)
+        memory = ("memory" if self.platform.memory_slots else "communication",) * circuit.pairs
+        platforms = (self.platform, self.peers[remote])
+        sides = (Side(platforms[0], memory, zero, bits), Side(platforms[1], memory, zero, bits))
+        until = max(program_ends(ops, platform, zero) for platform in platforms)
+        claim, reached = correlators, []
+        for _ in range(rounds):
+            others = correlators if self.parameters.pumping else claim
+            inputs = [Input(claim, 0.0, zero)]
+            inputs += [Input(others, 0.0, zero)] * (circuit.pairs - 1)
+            claim = predict(ops, inputs, sides, (0,) * len(bits), until).correlators
+            reached.append(fidelity_from_correlators(claim))
+        return max(reached) if self.parameters.until_fidelity else reached[-1]
+
+    # ------------------------------------------------------------ handing up
+
+    def finish(self, work: Work, output: Output, now: Instant) -> list[Effect]:
+        """Hand a purified pair up, after the last program if its kind or label wants one."""
+        terms, held = work.terms, output.held
+        if terms.kind == "M" or (terms.kind == "R" and terms.origin):
+            last = Program(self._measurement(work, held.slot))
+        elif terms.origin and terms.final is not None and terms.final != held.label:
+            gate = correction_gate(label_xor(held.label, terms.final))
+            last = Program((Gate(gate, (held.slot,)),))
+        else:
+            return self._announce(work, output, now)
+        op = self.operation()
+        work.finishing[op] = output
+        return [Apply(op, last)]
+
+    @staticmethod
+    def _measurement(work: Work, slot: SlotId) -> tuple[Draw | Gate | Measure, ...]:
+        basis = work.terms.basis
+        turns = [
+            Gate(name, (slot,), angle_rad)
+            for name, angle_rad in zip(("RX", "RY", "RX"), basis.rotation_rad, strict=True)
+            if angle_rad
+        ]
+        return (Draw(basis.weights), *turns, Measure(slot, bases=basis.bases, choice=0))
+
+    def finished(self, work: Work, op: OpId, outcomes: Sequence[int], now: Instant) -> list[Effect]:
+        """The last program of a purified pair has ended."""
+        output = work.finishing.pop(op)
+        terms, held = work.terms, output.held
+        if not outcomes:
+            return self._announce(work, output, now)
+        self._remember(work, output)
+        measured = link.OkMeasured(
+            request=terms.request,
+            pair=held.pair,
+            index=output.index,
+            origin=terms.origin,
+            remote=terms.remote,
+            purpose=terms.purpose,
+            label=held.label,
+            goodness=fidelity_from_correlators(held.correlators),
+            goodness_error=held.error,
+            created_at=held.created_at,
+            requested_at=terms.requested_at,
+            basis=terms.basis.bases[outcomes[0]],
+            outcome=outcomes[1],
+            kind=terms.kind,
+        )
+        return [Release(held.slot), Indicate(measured)]
+
+    def _announce(self, work: Work, output: Output, now: Instant) -> list[Effect]:
+        terms, held = work.terms, output.held
+        self._remember(work, output)
+        turned = terms.final is not None and terms.final != held.label
+        a, b, c = held.correlators
+        error = held.error
+        if turned:
+            # The origin's gate: its noise is known, the storage of its duration is left to the error.
+            gates = (self.platform if terms.origin else self.peers[terms.remote]).gate_1q
+            factor = 1.0 - 2.0 * (1.0 - gates.fidelity)
+            a, b, c = a * factor, b * factor, c * factor
+            error = min(1.0, error + self._gate_storage(terms.remote, gates.duration_s))
+        ok = link.Ok(
+            request=terms.request,
+            pair=held.pair,
+            index=output.index,
+            origin=terms.origin,
+            remote=terms.remote,
+            purpose=terms.purpose,
+            slot=held.slot,
+            label=terms.final if turned and terms.final is not None else held.label,
+            goodness=fidelity_from_correlators((a, b, c)),
+            goodness_error=error,
+            goodness_at=now,
+            created_at=held.created_at,
+            requested_at=terms.requested_at,
+            correlators=(a, b, c),
+            kind=terms.kind,
+            settled=terms.origin or not turned,
+        )
+        return [Indicate(ok, (held.slot,))]
+
+    def _gate_storage(self, remote: NodeId, span_s: float) -> float:
+        """What two qubits may lose during ``span_s``, whichever slots they are in."""
+        return sum(
+            span_s / min(memory.t2_s, memory.t1_s)
+            for platform in (self.platform, self.peers[remote])
+            for memory in (platform.communication, platform.memory)
+        )
+
+    def _remember(self, work: Work, output: Output) -> None:
+        terms, held = work.terms, output.held
+        self.announced[held.pair] = Announced(
+            terms.request, terms.remote, terms.purpose, output.index, held.raws
+        )
+        if len(self.announced) > ANNOUNCED_KEPT:
+            del self.announced[next(iter(self.announced))]
+
+    # ------------------------------------------------------------ dropping
+
+    def expire(self, doomed: Callable[[PairId, Announced], bool]) -> list[Effect]:
+        """Say EXPIRE for the pairs handed up that are ``doomed``, once."""
+        effects: list[Effect] = []
+        for pair, record in [(p, r) for p, r in self.announced.items() if doomed(p, r)]:
+            del self.announced[pair]
+            expired = link.Expired(record.request, record.remote, record.purpose, (pair,))
+            effects.append(Indicate(expired))
+        return effects
+
+    def drop(self, work: Work, pairs: Sequence[PairId]) -> list[Effect]:
+        """``pairs`` are void: free what is held of them and what was made of them.
+
+        A step under way becomes void; whoever drives it frees its pairs.
+        """
+        effects: list[Effect] = []
+        for pair in pairs:
+            work.forget(pair)
+        for held in [one for one in work.held.values() if one.stems_from(pairs)]:
+            effects += self._free(work, held)
+        for op, output in list(work.finishing.items()):
+            if output.held.stems_from(pairs):
+                del work.finishing[op]
+                work.forget(output.held.pair)
+                work.delivered -= 1
+                self.dropped += 1
+                self.returning[op] = (output.held.slot,)
+        return effects
+
+    def _free(self, work: Work, held: Held) -> list[Effect]:
+        del work.held[held.pair]
+        work.forget(held.pair)
+        self.dropped += 1
+        return [Release(held.slot)]
+
+    def tell(self, work: Work, pairs: Sequence[PairId]) -> Effect:
+        """Tell the other end that ``pairs`` are void."""
+        return Send(work.terms.remote, Dropped(self.below, work.terms.request, tuple(pairs)))
+
+    def release_all(self, work: Work) -> list[Effect]:
+        """The request is over here: free every half that was not handed up."""
+        effects: list[Effect] = [Release(held.slot) for held in work.held.values()]
+        work.held.clear()
+        match work.joining:
+            case Reading(op=op, joint=joint):
+                self.returning[op] = tuple(one.slot for one in joint.inputs)
+            case AwaitingVerdict(joint=joint) | AwaitingBits(joint=joint):
+                effects.append(Release(joint.inputs[0].slot))
+            case Drawing(op=op, inputs=inputs):
+                effects += [Release(one.slot) for one in inputs]
+                self.returning[op] = ()
+            case Missing() | None:
+                pass
+        work.joining = None
+        for op, output in work.finishing.items():
+            self.returning[op] = (output.held.slot,)
+        work.finishing.clear()
+        return effects
+
+
+def platform_slots(platforms: Sequence[Platform]) -> tuple[int, int]:
+    """The fewest communication slots and the fewest memory slots of some processors."""
+    return (
+        min(platform.communication_slots for platform in platforms),
+        min(platform.memory_slots for platform in platforms),
+    )
