@@ -62,16 +62,13 @@ def star(
 ):
     """The plan of a centre with a link of its own to every leaf, and of the application named ``app``.
 
-    There is no network layer: pairs are between neighbours.
+    There is no network layer: pairs are between neighbours. So each link is compiled by itself.
     """
     processor = {"platform": "ideal", "communication_slots": 4, **(node or {})}
-    joined = links or [("centre", leaf) for leaf in leaves]
-    nodes: dict[str, Any] = dict.fromkeys(("centre", *leaves), processor)
-    described = {}
-    for first, second in joined:
+    plans = []
+    for first, second in links or [("centre", leaf) for leaf in leaves]:
         name = f"{first}-{second}"
-        nodes[f"s-{name}"] = {"kind": "station"}
-        described[name] = {
+        station = {
             "ends": [first, second],
             "station": f"s-{name}",
             "length_m": 10.0,
@@ -80,14 +77,18 @@ def star(
             "protocol": "egp",
             **link,
         }
-    first, second = joined[0]
-    plan = compile_topology(
-        {
-            "name": "star",
-            "nodes": nodes,
-            "links": described,
-            "app": {"name": "deliver", "from_node": first, "to_node": second},
-        }
-    )
+        nodes = {first: processor, second: processor, f"s-{name}": {"kind": "station"}}
+        deliver = {"name": "deliver", "from_node": first, "to_node": second}
+        plans.append(
+            compile_topology(
+                {"name": "star", "nodes": nodes, "links": {name: station}, "app": deliver}
+            )
+        )
+    by_name = {node.name: node for plan in plans for node in plan.nodes}
     placed = {NodeId(name): role for name, role in roles.items()}
-    return msgspec.structs.replace(plan, app=AppPlan(app, parameters, placed), network_layer=None)
+    return msgspec.structs.replace(
+        plans[0],
+        nodes=tuple(by_name.values()),
+        links=tuple(link for plan in plans for link in plan.links),
+        app=AppPlan(app, parameters, placed),
+    )

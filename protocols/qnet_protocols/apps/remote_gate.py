@@ -254,7 +254,7 @@ async def target(session: Session) -> TargetResult:
         async def answer() -> None:
             while True:
                 fused = await session.receive(Fused, wanted.from_node)
-                pair = await holding.take(fused.pair, wanted.patience_s)
+                pair = await holding.take(fused.pair, wanted.patience_s / 2.0)
                 if pair is None or pair.expired:
                     applied = Applied(fused.round, False, 0, 0)
                 else:

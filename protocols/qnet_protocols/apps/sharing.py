@@ -333,7 +333,7 @@ async def follow(session: Session, centre: str, patience_s: float) -> FollowResu
                 if not finish.use:
                     holding.drop(finish.pair)
                     continue
-                bit = await _finish(session, holding, finish, patience_s)
+                bit = await _finish(session, holding, finish, patience_s / 2.0)
                 counts[bit is not None] += 1
                 await session.send(centre, Read(finish.round, bit is not None, bit or 0))
 
