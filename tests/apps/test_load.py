@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from qnet.ids import PairId
+from qnet.physics.estimation import jain_index
 from qnet_protocols.apps import fidelity_map, load
 
 from .networks import result_of, run_embedded, star
@@ -45,7 +46,7 @@ def test_app_load_of_poisson_flows_both_ways_over_one_link():
         assert flow["offered"] == flow["delivered"] == flow["completed"]
         assert 0 < flow["mean_latency_s"] <= flow["longest_latency_s"]
     delivered = [flow["delivered"] for flow in found["flows"]]
-    assert found["fairness"] == pytest.approx(load.jain(delivered))
+    assert found["fairness"] == pytest.approx(jain_index(delivered))
     assert len({flow["offered"] for flow in found["flows"]}) > 1  # each has its own luck
 
 
@@ -71,12 +72,6 @@ def test_app_load_withholds_requests_beyond_those_that_may_be_open():
     flow = flow_beyond_capacity(most_open=2)
     assert flow["withheld"] > flow["completed"] > 0
     assert flow["failed"] == {}
-
-
-def test_jain():
-    assert load.jain([1.0, 1.0, 1.0]) == pytest.approx(1.0)
-    assert load.jain([3.0, 0.0, 0.0]) == pytest.approx(1 / 3)
-    assert load.jain([0.0, 0.0]) == 1.0
 
 
 @pytest.mark.parametrize(

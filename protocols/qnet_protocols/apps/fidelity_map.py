@@ -8,7 +8,7 @@ Theory
 
         F = 1 - (e_X + e_Y + e_Z)/2,    sigma^2 = sum e (1 - e)/(4 n),
 
-    physics reference A7.2; rate and latency are those that the asker sees.
+    (:mod:`qnet.physics.estimation`); rate and latency are those that the asker sees.
 Early, late, impossible
     A reading that the peer does not have when asked may still come: it waits for it, at most for the patience;
     then the pair does not count. Bits for more pairs than were asked about are impossible:
@@ -35,6 +35,7 @@ import trio
 from qnet.errors import LocalProtocolError, RemoteProtocolError
 from qnet.ids import NodeId, PairId
 from qnet.machine import Message
+from qnet.physics.estimation import fidelity_from_bases
 from qnet.runtime.session import LONGEST_S, Session
 from qnet.seams import App
 from qnet_protocols.apps.rounds import Bit, Patience, Share
@@ -328,9 +329,7 @@ def estimate(wrong: dict[str, int], trials: dict[str, int]) -> tuple[float | Non
     """Fidelity and standard error from wrong bits and trials by basis; None if one has no trial."""
     if not all(trials.values()):
         return None, None
-    shares = {basis: wrong[basis] / trials[basis] for basis in BASES}
-    variance = sum(e * (1.0 - e) / trials[basis] for basis, e in shares.items())
-    return 1.0 - sum(shares.values()) / 2.0, math.sqrt(variance) / 2.0
+    return fidelity_from_bases([wrong[b] for b in BASES], [trials[b] for b in BASES])
 
 
 APP = App(

@@ -34,6 +34,7 @@ import trio
 
 from qnet.errors import RemoteProtocolError
 from qnet.machine import Message
+from qnet.physics.estimation import jain_index
 from qnet.runtime.session import LONGEST_S, RequestFailed, Session
 from qnet.seams import App
 from qnet_protocols.apps.rounds import Patience, Share
@@ -191,12 +192,6 @@ def of_flow(values: Sequence[T], number: int) -> T:
     return values[number if len(values) > 1 else 0]
 
 
-def jain(values: Sequence[float]) -> float:
-    """Jain's index of fairness; [1]. 1 if nobody got anything: nobody got less than another."""
-    squares = math.fsum(x * x for x in values)
-    return math.fsum(values) ** 2 / (len(values) * squares) if squares else 1.0
-
-
 async def user(session: Session) -> LoadResult:
     """Source, sink, both or neither, as the flows say."""
     wanted: LoadParameters = session.parameters
@@ -222,7 +217,7 @@ async def user(session: Session) -> LoadResult:
     await _collect(session, ends, results)
     missing = tuple(flow for number, flow in enumerate(wanted.flows) if number not in results)
     got = [results[k].delivered / of_flow(wanted.shares, k) for k in sorted(results)]
-    fairness = None if missing else jain(got)
+    fairness = None if missing else jain_index(got)
     return LoadResult(tuple(results[k] for k in sorted(results)), missing, fairness, received[0])
 
 

@@ -41,6 +41,7 @@ import trio
 from qnet.ids import PairId, SlotId
 from qnet.machine import Message
 from qnet.physics.gates import average_from_process
+from qnet.physics.remote_gates import process_fidelity
 from qnet.program import Gate, Instruction, Measure, Program
 from qnet.runtime.session import LONGEST_S, Pair, Session
 from qnet.seams import App
@@ -120,7 +121,7 @@ class RemoteGateResult(msgspec.Struct, frozen=True):
         failed: how often a pair or a request failed, and how last.
         process_fidelity: with preparation and read-out of the test states in it; None without rounds.
         average_fidelity: (4 F_process + 1)/5.
-        process_fidelity_if_local_perfect: mean claimed fidelity of the pairs.
+        process_fidelity_if_local_perfect: what the claims of the pairs promise (:mod:`qnet.physics.remote_gates`).
         average_fidelity_if_local_perfect: of that.
     """
 
@@ -193,7 +194,7 @@ async def control(session: Session) -> RemoteGateResult:
                     async for pair in stream:
                         number += 1
                         signs.append(await _gate(session, data, pair, number))
-                        claims.append(pair.goodness)
+                        claims.append(process_fidelity(pair.correlators, wanted.gate))
                         in_a_row = 0
             except FAILURES as caught:
                 failed, in_a_row, last_failure = failed + 1, in_a_row + 1, str(caught)
