@@ -35,7 +35,17 @@ from qnet.program import Draw, Gate, Initialise, Measure, Program
 from qnet.units import Duration, Instant
 from qnet.wire import control
 from qnet.wire.frame import HEADER_BYTES, FrameReader, decode_frame, encode_body, encode_frame
-from qnet_protocols.apps import chsh, teleport
+from qnet_protocols.apps import (
+    chsh,
+    distilling,
+    fidelity_map,
+    load,
+    remote_gate,
+    sharing,
+    teleport,
+    transfer,
+    waiting,
+)
 from qnet_protocols.heralding import midpoint
 from qnet_protocols.link import messages as egp
 
@@ -190,6 +200,34 @@ SAMPLES: list[Any] = [
     chsh.Outcomes((chsh.Trial(PAIR, 0, 1), chsh.Trial(PairId("alice-bob#43"), 1, 0)), True),
     teleport.Measured(PAIR, 1, 0, 5),
     teleport.Verified((1, 2, 3, 4, 5, 6), (1, 2, 3, 4, 5, 5)),
+    waiting.Over(True, "bob: TIMEOUT"),
+    distilling.Announced(3, (PAIR, PairId("alice-bob#43")), (0, 1), False),
+    distilling.Sorted(3, (0,), (1,)),
+    distilling.Shown(3, (1,)),
+    distilling.Verdict("", 0.0625, bytes(range(16))),
+    distilling.Asked(((0, 0, 12), (3, 300, 512))),
+    distilling.Answered((0, 1)),
+    distilling.Corrected(17),
+    distilling.Seed(30, b"\x00\x7f\xff", True, b"\x01\x02"),
+    distilling.Compared(True),
+    sharing.Finish(17, PAIR, True, 1, 0, "Y"),
+    sharing.Read(17, True, 1),
+    remote_gate.Fused(17, PAIR, 1, 5, "Z"),
+    remote_gate.Applied(17, True, 0, 1),
+    transfer.Offered(17, PAIR),
+    transfer.Answered(17, PAIR, True, False),
+    transfer.Sent(17, PAIR, 1, 0, 3),
+    transfer.Acknowledged(17, PAIR, True, False),
+    fidelity_map.Turn(BOB),
+    fidelity_map.Tell((PAIR, PairId("alice-bob#43"))),
+    fidelity_map.Told((1,), (0,)),
+    fidelity_map.Found(fidelity_map.Entry(ALICE, BOB, 20, 0.94, 0.01, 0.95, 181.5, 0.0055, "")),
+    fidelity_map.Finished(),
+    load.Report(
+        1,
+        load.FlowResult("alice>bob", 20, 1, 17, {"TIMEOUT": 2}, 0, 17, 1.7, 0.0055, 0.0625),
+    ),
+    load.FlowOver(1),
 ]
 
 
