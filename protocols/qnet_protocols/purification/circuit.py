@@ -163,7 +163,8 @@ def kept(
     Args:
         circuit: of the protocol.
         expected: parities of perfect pairs, from :func:`labels_after`.
-        first, second: bits read at side 0 and side 1.
+        first: bits read at side 0.
+        second: bits read at side 1.
     """
     even = all(a ^ b == parity for a, b, parity in zip(first, second, expected, strict=True))
     return even and (not circuit.ones or all(first))

@@ -49,12 +49,11 @@ class Agreed(Message, frozen=True):
 
 
 class Refused(Message, frozen=True):
-    """Peer to origin: not taken; ``code`` is a number of ErrorCode."""
+    """Peer to origin: nobody here accepts requests of this node with this purpose."""
 
     kind: ClassVar[str] = "purify.steps/refused@1"
     below: str
     request: RequestId
-    code: int
     detail: str
 
 
@@ -67,7 +66,7 @@ class Step(Message, frozen=True):
         turns: rotations of the twirl, one per pair; empty without a twirl.
         roles: kinds of slot that hold the origin's halves.
         started_at: start of the origin's program.
-        announced: purified pairs that the origin has announced so far.
+        index: which pair of the request, from 1, the kept pair becomes if it is handed up after this step.
     """
 
     kind: ClassVar[str] = "purify.steps/step@1"
@@ -78,7 +77,7 @@ class Step(Message, frozen=True):
     turns: tuple[int, ...]
     roles: tuple[str, ...]
     started_at: Instant
-    announced: int
+    index: int
 
 
 class Bits(Message, frozen=True):
@@ -98,7 +97,6 @@ class Decided(Message, frozen=True):
         bits: what the peer has read, empty if it has not read.
         roles: kinds of slot that hold the peer's halves, empty if it has not read.
         started_at: start of the peer's program.
-        index: which pair of the request, from 1, if the verdict is "done"; else 0.
     """
 
     kind: ClassVar[str] = "purify.steps/decided@1"
@@ -109,11 +107,10 @@ class Decided(Message, frozen=True):
     bits: tuple[int, ...]
     roles: tuple[str, ...]
     started_at: Instant
-    index: int
 
 
 class Dropped(Message, frozen=True):
-    """These pairs, and whatever was made of them, are not valid at the sender any more."""
+    """These raw pairs, and whatever was made of them, are not valid at the sender any more."""
 
     kind: ClassVar[str] = "purify.steps/dropped@1"
     below: str
@@ -133,7 +130,8 @@ class End(Message, frozen=True):
     """Origin to peer: the request is over.
 
     Attributes:
-        announced: purified pairs that the origin has announced; more than that are not valid.
+        delivered: purified pairs that the origin has handed up.
+        settled: last step whose verdict the origin knows; what a later one has made is not valid.
         code: number of ErrorCode, None if it ended well or was cancelled.
         detail: the reason in words.
         cancelled: one of the two users cancelled it.
@@ -142,7 +140,8 @@ class End(Message, frozen=True):
     kind: ClassVar[str] = "purify.steps/end@1"
     below: str
     request: RequestId
-    announced: int
+    delivered: int
+    settled: int
     code: int | None
     detail: str
     cancelled: bool

@@ -56,6 +56,11 @@ class Input:
     error: float
     at: Instant
 
+    @property
+    def goodness(self) -> float:
+        """Claimed fidelity."""
+        return (1.0 + sum(self.correlators)) / 4.0
+
 
 @dataclass(frozen=True)
 class Side:
@@ -151,7 +156,8 @@ def predict(
 
 def _timeline(ops: Sequence[Operation], side: Side) -> list[int]:
     """Instant at which each operation acts at one end: end of a gate, start of a read-out."""
-    acts, now = [], side.start
+    acts: list[int] = []
+    now = side.start
     for op in ops:
         ends = program_ends((op,), side.platform, now)
         acts.append(now if op.name == "READ" else ends)

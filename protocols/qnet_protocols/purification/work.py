@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from qnet.ids import CircuitId, NodeId, OpId, PairId, RequestId, SlotId
+from qnet.ids import CircuitId, NodeId, OpId, PairId, RequestId
 from qnet.layers.link import BasisChoice, Kind
 from qnet.machine import Record
-from qnet.units import Instant
+from qnet.units import Duration, Instant
 from qnet_protocols.purification.holdings import Held
 from qnet_protocols.purification.messages import Bits, End, Step
 
 GONE_KEPT: Final = 1024
-"""Dropped pairs remembered per request: the peer may name one once more."""
+"""Dropped pairs remembered per request: the peer may name one once more, or it may still arrive."""
+
+NO_TIME: Final = Duration(0)
 
 
 class Terms(Record, frozen=True):
@@ -44,12 +46,14 @@ class Joint(Record, frozen=True):
 
     Attributes:
         step: its number.
+        index: which pair of the request the kept pair becomes if it is handed up.
         inputs: the pairs, the kept one first.
         turns: rotations of the twirl.
         started_at: start of this end's program.
     """
 
     step: int
+    index: int
     inputs: tuple[Held, ...]
     turns: tuple[int, ...]
     started_at: Instant
@@ -71,7 +75,7 @@ class Reading(Record, frozen=True):
 
 
 class AwaitingVerdict(Record, frozen=True):
-    """Origin: all is read; the peer decides."""
+    """Origin: all is read; the peer decides. ``void``: what it has kept is dropped and freed here."""
 
     joint: Joint
     bits: tuple[int, ...]
@@ -82,6 +86,7 @@ class Missing(Record, frozen=True):
     """Peer: the origin has named pairs that have not all arrived here."""
 
     named: Step
+    since: Instant
 
 
 class AwaitingBits(Record, frozen=True):
@@ -100,14 +105,17 @@ class Output(Record, frozen=True):
 
     held: Held
     index: int
+    step: int
 
 
 class RequestState(Record, frozen=True):
     """Snapshot of one request, for traces.
 
     Attributes:
-        phase: of the present step, or "agreeing", "collecting", "ending".
-        steps, successes: steps decided upon so far, and those that succeeded.
+        phase: of the present step, or "agreeing", "collecting", "finishing", "ending".
+        steps: steps decided upon so far.
+        successes: those that succeeded.
+        delivered: purified pairs handed up.
     """
 
     request: RequestId
@@ -124,16 +132,15 @@ class PurifierState(Record, frozen=True):
 
     Attributes:
         requests: open ones, oldest first.
-        steps, successes: of all requests so far.
+        steps: steps decided upon, of all requests so far.
+        successes: those that succeeded.
         dropped: pairs that were freed for another reason than a step that failed.
-        returning: slots that are busy in a program and freed at its end.
     """
 
     requests: tuple[RequestState, ...]
     steps: int
     successes: int
     dropped: int
-    returning: tuple[SlotId, ...]
 
 
 @dataclass
@@ -146,16 +153,16 @@ class Work:
         gone: pairs that are not valid any more.
         joining: state of the present step.
         step: number of the present or last step.
+        settled: last step whose verdict is known here.
         finishing: purified pairs on which a last program runs, by operation.
-        delivered: purified pairs decided upon and not found void since.
-        confirmed: (peer) purified pairs that the origin is known to have announced.
+        delivered: purified pairs that the origin has decided to hand up.
         outstanding: (origin) raw pairs still to come, by request below.
         asked: (origin) requests below so far.
-        received: raw pairs so far.
         checked: (origin) the claim of the first raw pair was found good enough.
         early: (peer) the origin's bits, which came before they were needed.
-        stopping: (peer) its user has cancelled.
-        ending: (peer) the origin has ended the request; programs still run here.
+        named: (peer) the step that the origin is in.
+        transit: (peer) time of travel of the latest message of the origin.
+        ending: (peer) the origin has ended the request; last programs still run here.
     """
 
     terms: Terms
@@ -164,19 +171,17 @@ class Work:
     gone: dict[PairId, None] = field(default_factory=dict)
     joining: Joining | None = None
     step: int = 0
+    settled: int = 0
     steps: int = 0
     successes: int = 0
     finishing: dict[OpId, Output] = field(default_factory=dict)
     delivered: int = 0
-    confirmed: int = 0
     outstanding: dict[RequestId, int] = field(default_factory=dict)
     asked: int = 0
-    received: int = 0
     checked: bool = False
-    named: Step | None = None
     early: Bits | None = None
-    transit: int = 0
-    stopping: bool = False
+    named: Step | None = None
+    transit: Duration = NO_TIME
     ending: End | None = None
 
     def forget(self, pair: PairId) -> None:
@@ -202,6 +207,8 @@ class Work:
             phase = "ending"
         elif self.joining is not None:
             phase = type(self.joining).__name__
+        elif self.finishing:
+            phase = "finishing"
         else:
             phase = "collecting" if self.agreed else "agreeing"
         terms = self.terms

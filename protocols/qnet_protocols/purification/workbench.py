@@ -16,14 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from qnet.hardware import Platform
 from qnet.ids import NodeId, OpId, PairId, RequestId, SlotId
 from qnet.layers import link
 from qnet.machine import Apply, Effect, Indicate, Release, Send
 from qnet.physics.bell import Correlators, correction_gate, fidelity_from_correlators, label_xor
 from qnet.program import Draw, Gate, Measure, Program
 from qnet.seams import PurifierContext
-from qnet.units import PS_PER_S, Instant
+from qnet.units import PS_PER_S, Duration, Instant
 from qnet_protocols.purification.circuit import Circuit, kept, labels_after, operations, program
 from qnet_protocols.purification.holdings import Held, Plan, PurificationParameters, joined_id
 from qnet_protocols.purification.messages import Dropped
@@ -40,7 +39,6 @@ from qnet_protocols.purification.work import (
     AwaitingVerdict,
     Drawing,
     Joint,
-    Missing,
     Output,
     Reading,
     Work,
@@ -56,7 +54,7 @@ class Announced(NamedTuple):
     request: RequestId
     remote: NodeId
     purpose: int
-    index: int
+    step: int
     raws: tuple[PairId, ...]
 
 
@@ -81,12 +79,49 @@ class Workbench:
         self.circuit = circuit
         self.parameters = parameters
         self.plan = Plan(circuit, parameters)
+        self.works: dict[RequestId, Work] = {}
         self.announced: dict[PairId, Announced] = {}
-        self.returning: dict[OpId, tuple[SlotId, ...]] = {}
         self.steps = self.successes = self.dropped = 0
         life = f"{context.incarnation}." if context.incarnation else ""
         self._prefix = f"purify:{context.below.rpartition(':')[2]}/{life}"
         self._operations = 0
+
+    def close(self, work: Work) -> None:
+        """A request is over here."""
+        self.works.pop(work.terms.request, None)
+
+    def count(self, work: Work, *, success: bool) -> None:
+        """A step was decided upon."""
+        work.steps += 1
+        work.successes += success
+        self.steps += 1
+        self.successes += success
+
+    # ------------------------------------------------------------ slots
+
+    def too_small(self, remote: NodeId, *, stored: bool) -> str:
+        """Why the two processors cannot hold the pairs of a request, "" if they can."""
+        needed = self.plan.slots
+        stored = stored or self.must_store(remote)
+        for node, platform in ((self.node, self.platform), (remote, self.peers[remote])):
+            kind, slots = (
+                ("memory", platform.memory_slots)
+                if stored
+                else ("communication", platform.communication_slots)
+            )
+            if slots < needed:
+                return (
+                    f"{node} must have >= {needed} {kind} slots for pairs that wait for one another, "
+                    f"it has {slots}; pumping or fewer rounds need fewer"
+                )
+        return ""
+
+    def must_store(self, remote: NodeId) -> bool:
+        """Whether raw pairs go to memory although the user has not asked for it."""
+        if self.parameters.store is not None:
+            return self.parameters.store
+        least = min(self.platform.communication_slots, self.peers[remote].communication_slots)
+        return least < self.plan.slots
 
     # ------------------------------------------------------------ programs
 
@@ -110,8 +145,8 @@ class Workbench:
         """In which kinds of slot this end's halves are."""
         return tuple(self.platform.role_of(one.slot) for one in joint.inputs)
 
-    def patience(self, remote: NodeId) -> int | None:
-        """How long a pair may wait for its partners, in picoseconds; None for ever."""
+    def patience(self, remote: NodeId) -> Duration | None:
+        """How long a pair may wait for its partners; None for ever."""
         wanted_s = self.parameters.patience_s
         if wanted_s is None:
             wanted_s = min(
@@ -120,7 +155,7 @@ class Workbench:
                 for memory in (platform.communication, platform.memory)
             )
         span = wanted_s * PS_PER_S
-        return int(span) if span < 2**62 else None
+        return Duration(max(1, int(span))) if span < 2**62 else None
 
     def _side(self, remote: NodeId) -> int:
         return 0 if self.node < remote else 1
@@ -298,75 +333,84 @@ class Workbench:
     def _remember(self, work: Work, output: Output) -> None:
         terms, held = work.terms, output.held
         self.announced[held.pair] = Announced(
-            terms.request, terms.remote, terms.purpose, output.index, held.raws
+            terms.request, terms.remote, terms.purpose, output.step, held.raws
         )
         if len(self.announced) > ANNOUNCED_KEPT:
             del self.announced[next(iter(self.announced))]
 
     # ------------------------------------------------------------ dropping
 
-    def expire(self, doomed: Callable[[PairId, Announced], bool]) -> list[Effect]:
+    def expire(self, doomed: Callable[[Announced], bool]) -> list[Effect]:
         """Say EXPIRE for the pairs handed up that are ``doomed``, once."""
         effects: list[Effect] = []
-        for pair, record in [(p, r) for p, r in self.announced.items() if doomed(p, r)]:
-            del self.announced[pair]
-            expired = link.Expired(record.request, record.remote, record.purpose, (pair,))
-            effects.append(Indicate(expired))
+        for pair, record in list(self.announced.items()):
+            if doomed(record):
+                del self.announced[pair]
+                expired = link.Expired(record.request, record.remote, record.purpose, (pair,))
+                effects.append(Indicate(expired))
         return effects
 
-    def drop(self, work: Work, pairs: Sequence[PairId]) -> list[Effect]:
-        """``pairs`` are void: free what is held of them and what was made of them.
+    def drop(self, work: Work, raws: Sequence[PairId]) -> list[Effect]:
+        """Raw pairs are void: free what is held of them and what was made of them.
 
-        A step under way becomes void; whoever drives it frees its pairs.
+        The pairs of the present step are left to the role, which knows what the other end knows.
         """
         effects: list[Effect] = []
-        for pair in pairs:
+        for pair in raws:
             work.forget(pair)
-        for held in [one for one in work.held.values() if one.stems_from(pairs)]:
-            effects += self._free(work, held)
+        for held in [one for one in work.held.values() if one.stems_from(raws)]:
+            del work.held[held.pair]
+            effects += self.free(work, held)
         for op, output in list(work.finishing.items()):
-            if output.held.stems_from(pairs):
+            if output.held.stems_from(raws):
                 del work.finishing[op]
-                work.forget(output.held.pair)
-                work.delivered -= 1
-                self.dropped += 1
-                self.returning[op] = (output.held.slot,)
+                work.delivered -= work.terms.origin
+                effects += self.free(work, output.held)
         return effects
 
-    def _free(self, work: Work, held: Held) -> list[Effect]:
-        del work.held[held.pair]
+    def free(self, work: Work, held: Held) -> list[Effect]:
+        """Give a half up for another reason than a step that failed."""
         work.forget(held.pair)
         self.dropped += 1
         return [Release(held.slot)]
 
-    def tell(self, work: Work, pairs: Sequence[PairId]) -> Effect:
-        """Tell the other end that ``pairs`` are void."""
-        return Send(work.terms.remote, Dropped(self.below, work.terms.request, tuple(pairs)))
+    def tell(self, work: Work, raws: Sequence[PairId]) -> Effect:
+        """Tell the other end that raw pairs are void."""
+        return Send(work.terms.remote, Dropped(self.below, work.terms.request, tuple(raws)))
+
+    def too_old(self, work: Work, now: Instant, share: int) -> list[Effect]:
+        """Drop the pairs that have waited for partners for ``share`` times the patience."""
+        patience = self.patience(work.terms.remote)
+        if patience is None:
+            return []
+        old = [one for one in work.held.values() if one.since + share * patience <= now]
+        raws = [raw for one in old for raw in one.raws]
+        return [*self.drop(work, raws), self.tell(work, raws)] if raws else []
+
+    def due(self, work: Work, share: int) -> Instant | None:
+        """When :meth:`too_old` has something to do."""
+        patience = self.patience(work.terms.remote)
+        if patience is None or not work.held:
+            return None
+        return Instant(min(one.since for one in work.held.values()) + share * patience)
 
     def release_all(self, work: Work) -> list[Effect]:
         """The request is over here: free every half that was not handed up."""
-        effects: list[Effect] = [Release(held.slot) for held in work.held.values()]
-        work.held.clear()
+        slots = [one.slot for one in work.held.values()]
         match work.joining:
-            case Reading(op=op, joint=joint):
-                self.returning[op] = tuple(one.slot for one in joint.inputs)
-            case AwaitingVerdict(joint=joint) | AwaitingBits(joint=joint):
-                effects.append(Release(joint.inputs[0].slot))
-            case Drawing(op=op, inputs=inputs):
-                effects += [Release(one.slot) for one in inputs]
-                self.returning[op] = ()
-            case Missing() | None:
-                pass
+            case Drawing(inputs=inputs):
+                slots += [one.slot for one in inputs]
+            case Reading(joint=joint):
+                slots += [one.slot for one in joint.inputs]
+            case AwaitingVerdict(joint=joint, void=False) | AwaitingBits(joint=joint):
+                slots.append(joint.inputs[0].slot)
+        slots += [output.held.slot for output in work.finishing.values()]
+        work.held.clear()
         work.joining = None
-        for op, output in work.finishing.items():
-            self.returning[op] = (output.held.slot,)
         work.finishing.clear()
-        return effects
+        return [Release(slot) for slot in slots]
 
 
-def platform_slots(platforms: Sequence[Platform]) -> tuple[int, int]:
-    """The fewest communication slots and the fewest memory slots of some processors."""
-    return (
-        min(platform.communication_slots for platform in platforms),
-        min(platform.memory_slots for platform in platforms),
-    )
+def sacrificed(joint: Joint) -> list[Effect]:
+    """The halves that were read are of no use any more."""
+    return [Release(one.slot) for one in joint.inputs[1:]]
