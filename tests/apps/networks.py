@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise, permutations
 from typing import Any
 
 import msgspec
 
 from qnet.ids import NodeId
-from qnet.plan import AppPlan
+from qnet.plan import AppPlan, NetworkPlan, Route
 from qnet.runtime.run import RunOptions, RunOutcome, run
 from qnet.topology import compile_topology
 
@@ -92,3 +93,24 @@ def star(
         links=tuple(link for plan in plans for link in plan.links),
         app=AppPlan(app, parameters, placed),
     )
+
+
+def path(
+    nodes: tuple[str, ...],
+    app: str,
+    parameters: dict[str, Any],
+    roles: dict[str, str],
+    node: dict[str, Any] | None = None,
+    **link: Any,
+):
+    """The plan of a chain of nodes with network layer ``qnp``, and one route between every two with a role."""
+    joined = list(pairwise(nodes))
+    plan = star((), app, parameters, roles, node, joined, **link)
+    routes = {}
+    for source, target in permutations(roles, 2):
+        first, last = nodes.index(source), nodes.index(target)
+        step = 1 if last > first else -1
+        way = nodes[first : last + step : step] if last + step >= 0 else nodes[first::-1]
+        links = tuple("-".join(sorted(hop, key=nodes.index)) for hop in pairwise(way))
+        routes[f"{source}>{target}"] = (Route(way, links, 0.5, 1.0),)
+    return msgspec.structs.replace(plan, network_layer=NetworkPlan("qnp", {}, routes))
