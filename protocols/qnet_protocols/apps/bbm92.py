@@ -71,7 +71,8 @@ class Bbm92Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         z_prob: chance of Z in each round and at each end; the rest is X.
         sample_share: share of the Z rounds that are compared in public, 0..1.
         finite: length for the number of bits there is, not for very many.
-        secrecy, correctness: how far from secret and from equal the key may be, 0..1.
+        secrecy: how far from secret the key may be if ``finite``, 0..1 (e_sec).
+        correctness: chance that unequal strings are taken for equal, at most, 0..1 (e_cor).
         minimum_fidelity: lowest acceptable claimed fidelity, 0..1.
         patience_s: how long to wait for a message of the other end.
     """

@@ -13,8 +13,8 @@ Theory
     Bob sends settings and outcomes in batches; Alice matches them by the id of the pair.
 Early, late, impossible
     Pairs may come at the two ends at different instants and in another order: nothing is matched by
-    order. A pair that one end alone measured does not count. A request that fails ends the run with
-    its reason; so does an end that the other does not hear from within the patience.
+    order. A pair that one end alone measured does not count. If a request fails, or the other end is
+    not heard from within the patience, the result says so and counts what there is.
 What the claim predicts
     Alice knows the claimed fidelity F, not the state. With perfect local operations
     2 sqrt2 (2F - 1) <= S <= 2 sqrt2 F: from a + c = 4F - 1 - b with 2F - 1 <= b <= 1. A Werner
@@ -45,7 +45,7 @@ from qnet.program import Gate, Measure, Program
 from qnet.runtime.session import Pair, Session
 from qnet.seams import App
 from qnet_protocols.apps.rounds import Patience
-from qnet_protocols.apps.waiting import Over, hear, say_over, serve
+from qnet_protocols.apps.waiting import FAILURES, Over, PeerSilent, hear, say_over, serve
 
 BASES: Final = ("Z", "X")
 """Alice's settings."""
@@ -97,24 +97,26 @@ class ChshResult(msgspec.Struct, frozen=True):
     """What Alice computes.
 
     Attributes:
+        error: why fewer pairs than wanted count, as far as she knows; "" if all went well.
         s: the Bell sum; None if a choice of settings never occurred.
         s_stderr: its standard error, binomial.
         correlators: E for [Alice's setting][Bob's setting], None without a trial.
         trials: how many pairs for [Alice's setting][Bob's setting].
-        mean_goodness: mean claimed fidelity of the pairs.
+        mean_goodness: mean claimed fidelity of the pairs; None, as what follows from it, without pairs.
         s_werner_if_local_perfect: S of Werner pairs of the claimed fidelity, perfect local operations.
         s_low_if_local_perfect, s_high_if_local_perfect: smallest and largest S that any pairs of the claimed
             fidelity (with its stated error) can give, perfect local operations.
     """
 
+    error: str
     s: float | None
     s_stderr: float | None
     correlators: tuple[tuple[float | None, ...], ...]
     trials: tuple[tuple[int, ...], ...]
-    mean_goodness: float
-    s_werner_if_local_perfect: float
-    s_low_if_local_perfect: float
-    s_high_if_local_perfect: float
+    mean_goodness: float | None
+    s_werner_if_local_perfect: float | None
+    s_low_if_local_perfect: float | None
+    s_high_if_local_perfect: float | None
 
 
 async def alice(session: Session) -> ChshResult:
@@ -123,24 +125,31 @@ async def alice(session: Session) -> ChshResult:
     luck = session.random("settings")
     mine: dict[PairId, Trial] = {}
     claims: list[float] = []
-    errors: list[float] = []
-    async with session.request(
-        to=wanted.to_node, pairs=wanted.pairs, minimum_fidelity=wanted.minimum_fidelity
-    ) as pairs:
-        async for pair in pairs:
-            setting = luck.below(2)
-            bit = await pair.measure(BASES[setting])
-            mine[pair.id] = Trial(pair.id, setting, bit ^ pair.label[setting])
-            claims.append(pair.goodness)
-            errors.append(pair.goodness_error)
-    await say_over(session, wanted.to_node, "")
+    stated: list[float] = []
+    error = ""
+    try:
+        async with session.request(
+            to=wanted.to_node, pairs=wanted.pairs, minimum_fidelity=wanted.minimum_fidelity
+        ) as pairs:
+            async for pair in pairs:
+                setting = luck.below(2)
+                bit = await pair.measure(BASES[setting])
+                mine[pair.id] = Trial(pair.id, setting, bit ^ pair.label[setting])
+                claims.append(pair.goodness)
+                stated.append(pair.goodness_error)
+    except FAILURES as failed:
+        error = str(failed)
+    await say_over(session, wanted.to_node, error)
     theirs: list[Trial] = []
     last = False
-    while not last:
-        outcomes = await hear(session, Outcomes, wanted.to_node, wanted.patience_s)
-        theirs.extend(outcomes.trials)
-        last = outcomes.last
-    return result(mine, theirs, math.fsum(claims) / len(claims), max(errors))
+    try:
+        while not last:
+            outcomes = await hear(session, Outcomes, wanted.to_node, wanted.patience_s)
+            theirs.extend(outcomes.trials)
+            last = outcomes.last
+    except PeerSilent as silent:
+        error = error or str(silent)
+    return result(mine, theirs, claims, stated, error)
 
 
 async def bob(session: Session) -> int:
@@ -177,15 +186,20 @@ async def _measure_diagonal(session: Session, pair: Pair, setting: int) -> int:
 
 
 def result(
-    mine: Mapping[PairId, Trial], theirs: Iterable[Trial], goodness: float, goodness_error: float
+    mine: Mapping[PairId, Trial],
+    theirs: Iterable[Trial],
+    claims: Sequence[float],
+    stated: Sequence[float],
+    error: str = "",
 ) -> ChshResult:
     """S from the trials of both ends; pairs that only one end measured do not count.
 
     Args:
         mine: Alice's trials by pair, her bits in the frame of Phi+.
         theirs: Bob's trials.
-        goodness: mean claimed fidelity.
-        goodness_error: largest stated error of a claim.
+        claims: claimed fidelities of the pairs.
+        stated: their stated errors.
+        error: what went wrong, "" if nothing did.
     """
     sums = [[0, 0], [0, 0]]
     trials = [[0, 0], [0, 0]]
@@ -197,15 +211,22 @@ def result(
     cells = [(sums[i][j], trials[i][j]) for i in (0, 1) for j in (0, 1)]
     means = [total / count if count else None for total, count in cells]
     s, s_stderr = _bell_sum(means, [count for _, count in cells])
+    goodness = math.fsum(claims) / len(claims) if claims else None
+    werner = low = high = None
+    if goodness is not None:
+        werner = chsh_werner(goodness)
+        low = CHSH_QUANTUM * (2.0 * (goodness - max(stated)) - 1.0)
+        high = CHSH_QUANTUM * min(1.0, goodness + max(stated))
     return ChshResult(
+        error=error,
         s=s,
         s_stderr=s_stderr,
         correlators=((means[0], means[1]), (means[2], means[3])),
         trials=(tuple(trials[0]), tuple(trials[1])),
         mean_goodness=goodness,
-        s_werner_if_local_perfect=chsh_werner(goodness),
-        s_low_if_local_perfect=CHSH_QUANTUM * (2.0 * (goodness - goodness_error) - 1.0),
-        s_high_if_local_perfect=CHSH_QUANTUM * min(1.0, goodness + goodness_error),
+        s_werner_if_local_perfect=werner,
+        s_low_if_local_perfect=low,
+        s_high_if_local_perfect=high,
     )
 
 
