@@ -10,6 +10,9 @@ Theory
     phase bit and scales (a, b), its energy does not matter. Qubit 2 waits d1 + r for its reading in Z: its
     coherence does not matter, a loss of energy is a wrong parity bit and scales (b, c) by 1 - gamma.
 
+    *Read-out* with unequal errors: what counts is the chance that the reported bit is wrong, which depends
+    on the bit. Outcomes of Bell-diagonal pairs are uniform before.
+
     *Amplitude damping is not unital:* it pulls a qubit to |0> by gamma, which the product leaves out.
     Relative to the product, such a pull has trace norm gamma, before and after any number of swaps, so
     that the fidelity is off by at most (prod (1 + gamma) - 1) / 2. That goes into the stated error.
@@ -30,7 +33,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from qnet.hardware import Coherence, Platform
+from qnet.hardware import Coherence, Platform, Readout
 from qnet.ids import SlotId
 from qnet.physics.bell import Correlators, fidelity_from_correlators
 from qnet.physics.gates import depolarising_from_fidelity
@@ -50,6 +53,12 @@ class Noise(NamedTuple):
     def then(self, other: Noise) -> Noise:
         """Both."""
         return Noise(perfect_swap(self.factors, other.factors), self.stray * other.stray)
+
+
+def wrong_readout(readout: Readout, bit: int) -> float:
+    """Chance that the reported ``bit`` of a qubit is wrong, both values being as likely before."""
+    false, missed = readout.error_0_prob, readout.error_1_prob  # P(1 | 0), P(0 | 1)
+    return missed / (1.0 - false + missed) if bit == 0 else false / (1.0 + false - missed)
 
 
 def decay_rates(coherence: Coherence) -> DecayRates:
@@ -73,11 +82,18 @@ class Hardware:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         readout = platform.readout
-        flips = (readout.error_0_prob, readout.error_1_prob)
         self.mixing = depolarising_from_fidelity(platform.gate_1q.fidelity, 1)
-        self._measurement = bell_measurement_factors(
-            depolarising_from_fidelity(platform.gate_2q.fidelity, 2), self.mixing, flips, flips
-        )
+        joint = depolarising_from_fidelity(platform.gate_2q.fidelity, 2)
+        wrong = [wrong_readout(readout, bit) for bit in (0, 1)]
+        self._measurement = {
+            (phase, parity): Noise(
+                bell_measurement_factors(
+                    joint, self.mixing, (wrong[phase],) * 2, (wrong[parity],) * 2
+                )
+            )
+            for phase in (0, 1)
+            for parity in (0, 1)
+        }
         self._joint = duration_from_s(platform.gate_2q.duration_s)
         self._single = duration_from_s(platform.gate_1q.duration_s)
         self._reading = duration_from_s(readout.duration_s)
@@ -92,12 +108,16 @@ class Hardware:
         return decay_rates(self._platform.coherence_of(slot))
 
     def swap(
-        self, first: tuple[SlotId, Instant], second: tuple[SlotId, Instant], started: Instant
+        self,
+        first: tuple[SlotId, Instant],
+        second: tuple[SlotId, Instant],
+        started: Instant,
+        outcomes: tuple[int, int],
     ) -> Noise:
-        """A Bell measurement of two stored qubits (slot, instant at which its figures hold)."""
+        """A Bell measurement of two stored qubits (slot, instant at which its figures hold) that read so."""
         joined = Instant(started + self._joint)
         one, two = self.rates(first[0]), self.rates(second[0])
-        noise = Noise(self._measurement)
+        noise = self._measurement[outcomes]
         noise = noise.then(storage(one, first[1], joined)).then(storage(two, second[1], joined))
         phase = math.exp(-seconds(self._single) * one[1])
         parity = math.exp(-seconds(self._single + self._reading) * two[0])

@@ -83,7 +83,7 @@ class Head:
         self,
         desk: Desk,
         circuit: CircuitId,
-        finished: Callable[[Asked, Instant], None],
+        finished: Callable[[Asked], None],
         hop: Hop,
     ) -> None:
         self._desk = desk
@@ -194,8 +194,8 @@ class Head:
         del self._entries[pair]
         self._assign(now)
 
-    def close(self, *, broken: bool) -> None:
-        """The circuit is gone (``broken`` or removed): what is under way is lost."""
+    def close(self) -> None:
+        """The circuit is gone: what is under way is lost."""
         self._closed = True
         for entry in list(self._entries.values()):
             self._lose(entry)
@@ -333,7 +333,8 @@ class Head:
     def _settle(self, entry: _Entry, now: Instant) -> None:
         """Both sides have spoken: the pair is made or lost."""
         track, asked = entry.arrived, entry.asked
-        assert track is not None and asked is not None
+        assert track is not None
+        assert asked is not None
         pair = entry.half.pair
         if isinstance(track, Expire) or entry.tested:
             if isinstance(track, Track):
@@ -362,7 +363,7 @@ class Head:
         said = claimed(self._desk.hardware, half, kept_until, track, now)
         if gate != "I":
             left = 1.0 - self._desk.hardware.mixing
-            said = claim(Noise(said.correlators).then(Noise((left,) * 3)), said.error)  # type: ignore[arg-type]
+            said = claim(Noise(said.correlators).then(Noise((left,) * 3)), said.error)
         pair = pair_name(half.pair, track.origin)
         label = track.label if create.final is None else create.final
         del self._entries[half.pair]
@@ -406,7 +407,7 @@ class Head:
             )
             self._desk.tell(ok, *((half.slot,) if create.kind == "K" else ()))
         if asked.delivered >= create.number:
-            self._finished(asked, now)
+            self._finished(asked)
 
     def served(self) -> tuple[RequestId, ...]:
         """Requests that this end serves."""

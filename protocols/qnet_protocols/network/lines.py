@@ -23,7 +23,6 @@ Sources
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -34,9 +33,11 @@ from qnet.layers.network import CircuitDown, CircuitUp, CloseCircuit, OpenCircui
 from qnet.plan import Route
 from qnet.seams import NodeContext
 from qnet.units import Duration, Instant
+from qnet_protocols.network.circuits import Entry, Refusal
 from qnet_protocols.network.desk import Desk
 from qnet_protocols.network.ends import Recent
 from qnet_protocols.network.head import Head
+from qnet_protocols.network.line import Key, Line, Past, unfit
 from qnet_protocols.network.messages import (
     Abandoned,
     Complete,
@@ -47,52 +48,10 @@ from qnet_protocols.network.messages import (
     Tested,
 )
 from qnet_protocols.network.requests import Asked, malformed
-from qnet_protocols.network.signalling import Entry, Refusal, Signalling
+from qnet_protocols.network.signalling import Signalling
 
 CHANGE_LIMIT: Final = 256
 """Broken or removed circuits whose last announcements are remembered."""
-
-Key = tuple[NodeId, int, float, bool]
-
-
-@dataclass(slots=True)
-class _Line:
-    """One line.
-
-    Attributes:
-        remote, purpose, minimum_fidelity, rate_hz, route, store: what is asked of it.
-        opened: how its user calls it, None for an implied one.
-        requests: not over, by id.
-        forwarded: those that the tail end knows.
-        entry: the present circuit.
-        tried: routes tried since the last break.
-        avoid: links over which it broke.
-        why: of the last refusal or break.
-    """
-
-    remote: NodeId
-    purpose: int
-    minimum_fidelity: float
-    rate_hz: float
-    route: int | None
-    store: bool
-    opened: CircuitId | None
-    requests: dict[RequestId, Asked] = field(default_factory=dict)
-    forwarded: set[RequestId] = field(default_factory=set)
-    entry: Entry | None = None
-    tried: set[int] = field(default_factory=set)
-    avoid: set[LinkId] = field(default_factory=set)
-    why: Refusal | None = None
-    told_up: bool = False
-
-
-@dataclass(slots=True)
-class _Past:
-    """A circuit that is gone: its line's remote and what was announced over it."""
-
-    remote: NodeId
-    recent: Recent
-    asked: bool
 
 
 class Lines:
@@ -120,12 +79,12 @@ class Lines:
         self._cutoff = cutoff
         self._silence = silence
         self.signalling: Signalling
-        self._open: dict[CircuitId, _Line] = {}
-        self._implied: dict[Key, _Line] = {}
-        self._of_entry: dict[CircuitId, _Line] = {}
-        self._of_request: dict[RequestId, _Line] = {}
+        self._open: dict[CircuitId, Line] = {}
+        self._implied: dict[Key, Line] = {}
+        self._of_entry: dict[CircuitId, Line] = {}
+        self._of_request: dict[RequestId, Line] = {}
         self._due: list[tuple[Instant, int, RequestId]] = []
-        self._past: dict[CircuitId, _Past] = {}
+        self._past: dict[CircuitId, Past] = {}
         self._count = 0
 
     @property
@@ -142,10 +101,10 @@ class Lines:
                 f"{self._node}: request id must be new, got {create.request} again, at {now} ps"
             )
         refused = malformed(create, self._node)
-        line: _Line | None = None
+        line: Line | None = None
         if refused is None and create.circuit:
             line = self._open.get(create.circuit)
-            refused = self._unfit(create, line)
+            refused = unfit(create, line)
         if refused is not None:
             self._err(create, *refused)
             return
@@ -159,39 +118,15 @@ class Lines:
         if deadline is not None:
             heapq.heappush(self._due, (deadline, self._count, asked.name))
         if line.entry is None:
-            self._install(line, now)
+            self._install(line)
         elif line.entry.installed:
             self._forward(line, asked, now)
 
-    def _unfit(self, create: Create, line: _Line | None) -> tuple[ErrorCode, str] | None:
-        if line is None:
-            return ErrorCode.OTHER, f"circuit {create.circuit} must be open, it is not"
-        for name, of_circuit, wanted in (
-            ("remote", line.remote, create.remote),
-            ("purpose", line.purpose, create.purpose),
-        ):
-            if of_circuit != wanted:
-                return (
-                    ErrorCode.CREATE,
-                    f"{name} must be {of_circuit}, that of circuit {create.circuit}, got {wanted}",
-                )
-        entry = line.entry
-        promised = 1.0 if entry is None else self._promise(line, entry).goodness
-        if create.minimum_fidelity > promised:
-            return (
-                ErrorCode.UNSUPP,
-                f"minimum_fidelity must be <= {promised:.6f}, the goodness of circuit {create.circuit}, "
-                f"got {create.minimum_fidelity}",
-            )
-        if create.store:
-            return ErrorCode.UNSUPP, "store must be False on an opened circuit, got True"
-        return None
-
-    def _implied_line(self, create: Create) -> _Line:
+    def _implied_line(self, create: Create) -> Line:
         key = (create.remote, create.purpose, create.minimum_fidelity, create.store)
         line = self._implied.get(key)
         if line is None:
-            line = self._implied[key] = _Line(*key[:3], 0.0, None, create.store, None)
+            line = self._implied[key] = Line(*key[:3], 0.0, None, create.store, None)
         return line
 
     def open(self, wanted: OpenCircuit, now: Instant) -> None:
@@ -200,7 +135,7 @@ class Lines:
             raise LocalProtocolError(
                 f"{self._node}: circuit id must be new, got {wanted.circuit} again, at {now} ps"
             )
-        line = _Line(
+        line = Line(
             wanted.remote,
             wanted.purpose,
             wanted.minimum_fidelity,
@@ -210,32 +145,32 @@ class Lines:
             wanted.circuit,
         )
         self._open[wanted.circuit] = line
-        self._install(line, now)
+        self._install(line)
 
-    def close(self, wanted: CloseCircuit, now: Instant) -> None:
+    def close(self, wanted: CloseCircuit) -> None:
         """Its user closes a circuit; nothing happens if it is down already."""
         line = self._open.get(wanted.circuit)
         if line is not None:
-            self._fail(line, Refusal(ErrorCode.OTHER, self._node, "closed"), now)
+            self._fail(line, Refusal(ErrorCode.OTHER, self._node, "closed"))
 
-    def cancel(self, request: RequestId, now: Instant) -> bool:
+    def cancel(self, request: RequestId) -> bool:
         """Its user gives up the rest of a request of this node; whether it is one."""
         line = self._of_request.get(request)
         if line is None:
             return False
-        self._over(line, line.requests[request], now, cancelled=True)
+        self._over(line, line.requests[request], cancelled=True)
         return True
 
     # ------------------------------------------------------------ circuits
 
-    def _install(self, line: _Line, now: Instant) -> None:
+    def _install(self, line: Line) -> None:
         """Try the next route; with none left the line has failed."""
         routes = self._routes.get(line.remote, ())
         for index, route in enumerate(routes):
             if index in line.tried or line.route not in (None, index):
                 continue
             line.tried.add(index)
-            why = self._unsuited(line, route)
+            why = line.unsuited(self._node, route)
             if why is not None:
                 line.why = line.why or why
                 continue
@@ -246,7 +181,7 @@ class Lines:
             if isinstance(entry, Refusal):
                 line.why = entry
                 continue
-            line.entry = entry
+            line.entry, line.promise = entry, route
             self._of_entry[entry.name] = line
             return
         known = f"route {line.route}" if line.route is not None else "a route"
@@ -255,9 +190,9 @@ class Lines:
             self._node,
             f"{self._node} must have {known} to {line.remote}, it has {len(routes)}",
         )
-        self._fail(line, line.why or none, now)
+        self._fail(line, line.why or none)
 
-    def _offer(self, line: _Line, route: Route) -> Install:
+    def _offer(self, line: Line, route: Route) -> Install:
         cutoff = self._cutoff
         return Install(
             CircuitId(self._desk.name("")),
@@ -273,42 +208,14 @@ class Lines:
             self._desk.hardware.mixing,
         )
 
-    def _unsuited(self, line: _Line, route: Route) -> Refusal | None:
-        path = "-".join(route.nodes)
-        avoided = sorted(line.avoid.intersection(route.links))
-        if avoided:
-            return Refusal(
-                ErrorCode.OTHER, self._node, f"route {path} must avoid {avoided[0]}, which broke"
-            )
-        if route.goodness < line.minimum_fidelity:
-            return Refusal(
-                ErrorCode.UNSUPP,
-                self._node,
-                f"minimum_fidelity must be <= {route.goodness:.6f}, the goodness of route {path}, got "
-                f"{line.minimum_fidelity}",
-            )
-        if line.rate_hz > route.rate_hz:
-            return Refusal(
-                ErrorCode.NOTIME,
-                self._node,
-                f"rate_hz must be <= {route.rate_hz:.6g}, the rate of route {path}, got {line.rate_hz}",
-            )
-        return None
-
-    def _promise(self, line: _Line, entry: Entry) -> Route:
-        return next(
-            route
-            for route in self._routes[line.remote]
-            if route.links == entry.install.links and route.nodes == entry.install.nodes
-        )
-
     def on_up(self, entry: Entry, now: Instant) -> None:
         """A circuit is installed."""
         line = self._of_entry[entry.name]
         line.why = None
         if line.opened is not None and not line.told_up:
             line.told_up = True
-            route = self._promise(line, entry)
+            route = line.promise
+            assert route is not None
             rate_hz = line.rate_hz or route.rate_hz
             up = CircuitUp(
                 line.opened, line.remote, route.nodes, route.links, route.goodness, rate_hz
@@ -317,15 +224,13 @@ class Lines:
         for asked in list(line.requests.values()):
             self._forward(line, asked, now)
 
-    def on_refused(self, entry: Entry, why: Refusal, now: Instant) -> None:
+    def on_refused(self, entry: Entry, why: Refusal) -> None:
         """A circuit was refused: the next route."""
         line = self._of_entry.pop(entry.name)
         line.entry, line.why = None, why
-        self._install(line, now)
+        self._install(line)
 
-    def on_broken(
-        self, entry: Entry, where: NodeId, hop: LinkId, reason: str, now: Instant
-    ) -> None:
+    def on_broken(self, entry: Entry, where: NodeId, hop: LinkId, reason: str) -> None:
         """A circuit broke: another route, or the end of its requests."""
         line = self._of_entry.pop(entry.name)
         line.entry = None
@@ -337,29 +242,29 @@ class Lines:
         self._remember(entry.name, line.remote, part.recent, asked=True)
         path = self._routes[line.remote]
         continues = any(
-            line.route in (None, index) and self._unsuited(line, route) is None
+            line.route in (None, index) and line.unsuited(self._node, route) is None
             for index, route in enumerate(path)
         )
         self._desk.send(line.remote, Settle(entry.name, part.recent.names, False, continues))
-        self._install(line, now)
+        self._install(line)
 
     def _remember(self, circuit: CircuitId, remote: NodeId, recent: Recent, *, asked: bool) -> None:
-        self._past[circuit] = _Past(remote, recent, asked)
+        self._past[circuit] = Past(remote, recent, asked)
         if len(self._past) > CHANGE_LIMIT:
             del self._past[next(iter(self._past))]
 
-    def _fail(self, line: _Line, why: Refusal, now: Instant) -> None:
+    def _fail(self, line: Line, why: Refusal) -> None:
         """The line is over, and its requests with it."""
         opened, line.opened = line.opened, None
         if opened is not None:
             del self._open[opened]
         for asked in list(line.requests.values()):
-            self._over(line, asked, now, code=why.code, detail=why.detail)
+            self._over(line, asked, code=why.code, detail=why.detail)
         self._drop(line)
         if opened is not None:
             self._desk.tell(CircuitDown(opened, line.remote, why.code, why.where, why.detail))
 
-    def _drop(self, line: _Line) -> None:
+    def _drop(self, line: Line) -> None:
         """Nobody needs the line any more."""
         if line.requests or line.opened is not None:
             return
@@ -376,9 +281,11 @@ class Lines:
 
     # ------------------------------------------------------------ requests
 
-    def _forward(self, line: _Line, asked: Asked, now: Instant) -> None:
+    def _forward(self, line: Line, asked: Asked, now: Instant) -> None:
         entry, create = line.entry, asked.create
-        assert entry is not None and entry.down is not None and isinstance(entry.part, Head)
+        assert entry is not None
+        assert entry.down is not None
+        assert isinstance(entry.part, Head)
         self._desk.send(
             entry.down.peer,
             Forward(
@@ -396,15 +303,14 @@ class Lines:
         entry.part.begin(asked, now)
         self.signalling.begin(entry, asked.name, now)
 
-    def _served(self, asked: Asked, now: Instant) -> None:
+    def _served(self, asked: Asked) -> None:
         """A request has all its pairs."""
-        self._over(self._of_request[asked.name], asked, now)
+        self._over(self._of_request[asked.name], asked)
 
     def _over(
         self,
-        line: _Line,
+        line: Line,
         asked: Asked,
-        now: Instant,
         *,
         code: ErrorCode | None = None,
         cancelled: bool = False,
@@ -418,7 +324,8 @@ class Lines:
         known = asked.name in line.forwarded
         line.forwarded.discard(asked.name)
         if known and entry is not None and asked.name in entry.active:
-            assert entry.down is not None and isinstance(entry.part, Head)
+            assert entry.down is not None
+            assert isinstance(entry.part, Head)
             void = entry.part.end(asked)
             done = Complete(entry.name, asked.name, number, cancelled, detail, void)
             self._desk.send(entry.down.peer, done)
@@ -439,14 +346,14 @@ class Lines:
     def _err(self, create: Create, code: ErrorCode, detail: str) -> None:
         self._desk.tell(Err(create.request, code, True, create.remote, create.purpose, detail))
 
-    def on_declined(self, source: NodeId, message: Declined, now: Instant) -> None:
+    def on_declined(self, source: NodeId, message: Declined) -> None:
         """The tail end wants a request ended."""
         line = self._of_request.get(message.request)
         if line is None or line.remote != source:
             return
         code = None if message.code is None else ErrorCode(message.code)
         asked = line.requests[message.request]
-        self._over(line, asked, now, code=code, cancelled=code is None, detail=message.detail)
+        self._over(line, asked, code=code, cancelled=code is None, detail=message.detail)
 
     def on_tested(self, source: NodeId, message: Tested) -> None:
         """The verdict of a test round."""
@@ -475,7 +382,7 @@ class Lines:
                 self._desk.tell(Expired(RequestId(request), past.remote, 0, (pair,)))
         return True
 
-    def lost(self, peer: NodeId, reason: str, now: Instant) -> None:
+    def lost(self, peer: NodeId, reason: str) -> None:
         """A node is lost: lines to it are over."""
         for line in [*self._open.values(), *self._implied.values()]:
             if line.remote != peer:
@@ -488,7 +395,7 @@ class Lines:
                 assert isinstance(entry.part, Head)
                 self._remember(entry.name, peer, entry.part.recent, asked=False)
                 self.signalling.remove(entry)
-            self._fail(line, Refusal(ErrorCode.OTHER, peer, reason), now)
+            self._fail(line, Refusal(ErrorCode.OTHER, peer, reason))
 
     # ------------------------------------------------------------ instants
 
@@ -508,4 +415,4 @@ class Lines:
                 f"{asked.create.number} pairs must be delivered within {asked.create.max_time} ps, "
                 f"{asked.delivered} were"
             )
-            self._over(line, asked, now, code=ErrorCode.TIMEOUT, detail=detail)
+            self._over(line, asked, code=ErrorCode.TIMEOUT, detail=detail)

@@ -51,6 +51,7 @@ from qnet.machine import (
 )
 from qnet.seams import NetworkProtocol, NodeContext
 from qnet.units import Instant, duration_from_s
+from qnet_protocols.network.circuits import Entry
 from qnet_protocols.network.claims import Hardware
 from qnet_protocols.network.desk import Desk
 from qnet_protocols.network.lines import Lines
@@ -71,7 +72,7 @@ from qnet_protocols.network.messages import (
     Track,
 )
 from qnet_protocols.network.servers import Servers
-from qnet_protocols.network.signalling import Entry, Signalling
+from qnet_protocols.network.signalling import Signalling
 from qnet_protocols.network.tail import Tail
 
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
@@ -179,7 +180,7 @@ class QnpNode:
                 self._lines.on_deadline(now)
                 self._circuits.on_deadline(now)
             case PeerLost(peer, restarted):
-                self._on_lost(peer, restarted, now)
+                self._on_lost(peer, restarted)
             case _:
                 raise LocalProtocolError(f"{self._node}: qnp asked for no {event!r}, at {now} ps")
         dues = (self._circuits.next_deadline(), self._lines.next_deadline())
@@ -193,7 +194,7 @@ class QnpNode:
             case link.Create():
                 self._lines.create(request, now)
             case link.Cancel(request=wanted):
-                if not self._lines.cancel(wanted, now):
+                if not self._lines.cancel(wanted):
                     self._servers.cancel(wanted)
             case link.Accept():
                 self._servers.accept(request)
@@ -202,7 +203,7 @@ class QnpNode:
             case OpenCircuit():
                 self._lines.open(request, now)
             case CloseCircuit():
-                self._lines.close(request, now)
+                self._lines.close(request)
             case _:
                 raise LocalProtocolError(
                     f"{self._node}: a request of the network service must be one of qnet.layers.link or "
@@ -236,21 +237,21 @@ class QnpNode:
             case Installed():
                 self._circuits.on_installed(source, message, now)
             case Refused():
-                self._circuits.on_refused(source, message, now)
+                self._circuits.on_refused(source, message)
             case Remove():
                 self._circuits.on_remove(source, message)
             case Broken():
-                self._circuits.on_broken(source, message, now)
+                self._circuits.on_broken(source, message)
             case Forward() | Complete():
                 self._on_request_of_circuit(source, message, now)
             case Tested():
                 self._lines.on_tested(source, message)
             case Declined():
-                self._lines.on_declined(source, message, now)
+                self._lines.on_declined(source, message)
             case Abandoned():
                 self._servers.on_abandoned(source, message)
             case Settle():
-                self._on_settle(source, message, now)
+                self._on_settle(source, message)
             case _:
                 raise RemoteProtocolError(f"{self._node}: {message!r} of {source} must be of qnp")
 
@@ -275,27 +276,27 @@ class QnpNode:
         if entry.down is not None:
             self._desk.send(entry.down.peer, message)
 
-    def _on_settle(self, source: NodeId, message: Settle, now: Instant) -> None:
+    def _on_settle(self, source: NodeId, message: Settle) -> None:
         """The other end of a circuit saw it break, perhaps first."""
         entry = self._circuits.get(message.circuit)
         if entry is not None:
             hop = entry.down or entry.up
             assert hop is not None
             reason = f"{source} saw the circuit break"
-            self._circuits.break_(entry, source, hop.link, reason, now)
+            self._circuits.break_(entry, source, hop.link, reason)
         if not self._lines.on_settle(message):
             self._servers.on_settle(source, message)
 
-    def _broken(self, entry: Entry, where: NodeId, hop: LinkId, reason: str, now: Instant) -> None:
+    def _broken(self, entry: Entry, where: NodeId, hop: LinkId, reason: str) -> None:
         if isinstance(entry.part, Tail):
             self._servers.on_broken(entry.install, entry.part)
         else:
-            self._lines.on_broken(entry, where, hop, reason, now)
+            self._lines.on_broken(entry, where, hop, reason)
 
-    def _on_lost(self, peer: NodeId, restarted: bool, now: Instant) -> None:
+    def _on_lost(self, peer: NodeId, restarted: bool) -> None:
         reason = f"{peer} was restarted" if restarted else f"messages to or from {peer} were lost"
-        self._lines.lost(peer, reason, now)
-        self._circuits.lost(peer, reason, now)
+        self._lines.lost(peer, reason)
+        self._circuits.lost(peer, reason)
         self._servers.lost(peer, reason)
 
 

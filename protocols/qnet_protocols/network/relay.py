@@ -44,6 +44,7 @@ UP: Final = 0
 DOWN: Final = 1
 """The side of the tail end."""
 
+QUIET: Final = Noise()
 EARLY_LIMIT: Final = 1024
 VOID_LIMIT: Final = 256
 
@@ -117,7 +118,7 @@ class _Entry:
     void: bool = False
     partner: _Entry | None = None
     outcome: tuple[int, int] = (0, 0)
-    noise: Noise = Noise()
+    noise: Noise = QUIET
 
 
 class Relay:
@@ -268,8 +269,8 @@ class Relay:
             for entry in list(waiting.values()):
                 self._discard(entry)
 
-    def close(self, *, broken: bool) -> None:
-        """The circuit is gone (``broken`` or removed): free what is held. Programs under way end, and nobody cares."""
+    def close(self) -> None:
+        """The circuit is gone: free what is held. Programs under way end, and nobody cares."""
         self._closed = True
         for waiting in self._waiting:
             for entry in waiting.values():
@@ -308,14 +309,17 @@ class Relay:
             entry.fate = Fate.SWAPPING
             entry.partner = other
         first, second = one.half, two.half
-        noise = self._desk.hardware.swap(
-            (first.slot, first.goodness_at), (second.slot, second.goodness_at), now
-        )
 
         def joined(outcomes: tuple[int, ...], _now: Instant) -> None:
             if self._closed:
                 return
             phase, parity = outcomes
+            noise = self._desk.hardware.swap(
+                (first.slot, first.goodness_at),
+                (second.slot, second.goodness_at),
+                now,
+                (phase, parity),
+            )
             for entry in (one, two):
                 entry.fate = Fate.SWAPPED
                 entry.outcome = (parity, phase)
@@ -330,7 +334,8 @@ class Relay:
     def _pass_on(self, entry: _Entry) -> None:
         """What was said of a swapped pair is said of the one on the other side."""
         message, other = entry.arrived, entry.partner
-        assert message is not None and other is not None
+        assert message is not None
+        assert other is not None
         entry.arrived, entry.passed = None, True
         if not other.void:
             self._desk.send(self._hops[other.side].peer, self._translated(message, entry, other))

@@ -152,7 +152,7 @@ class Servers:
             ended = RequestEnded(request, False, head, purpose, served.delivered, cancelled)
             self._desk.tell(ended)
 
-    # ------------------------------------------------------------ breaks
+    # ------------------------------------------------------------ when it breaks
 
     def on_broken(self, install: Install, tail: Tail) -> None:
         """A circuit that ends here broke: tell the head end what was announced."""

@@ -20,7 +20,6 @@ Sources
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 from qnet.errors import RemoteProtocolError
@@ -40,6 +39,7 @@ from qnet.machine import Message
 from qnet.plan import Route
 from qnet.seams import NodeContext
 from qnet.units import Duration, Instant
+from qnet_protocols.network.circuits import NONE, Entry, Refusal
 from qnet_protocols.network.desk import Desk, Half, Hop
 from qnet_protocols.network.head import Head
 from qnet_protocols.network.messages import (
@@ -63,50 +63,6 @@ FAILURES: Final = 3
 """So many requests to a link that fail without a pair between them break the circuit."""
 
 ROUNDING: Final = 1e-9
-
-
-@dataclass(slots=True)
-class Entry:
-    """One circuit at this node.
-
-    Attributes:
-        install: as it was sent or came; ``label`` is that of the upstream link.
-        place: of this node on the path.
-        up, down: its two sides; None beyond an end.
-        part: what is done with pairs here.
-        installed: the tail end has taken it in.
-        store: pairs of the downstream link go to memory slots.
-        active: its requests.
-        link_request: that of this node to its downstream link, "" for none.
-        failures: of such requests since the last pair.
-        heard: when that link brought the last pair, or was asked.
-    """
-
-    install: Install
-    place: int
-    up: Hop | None
-    down: Hop | None
-    part: Head | Relay | Tail
-    store: bool
-    installed: bool = False
-    active: set[RequestId] = field(default_factory=set)
-    link_request: RequestId = RequestId("")
-    failures: int = 0
-    heard: Instant = Instant(0)
-
-    @property
-    def name(self) -> CircuitId:
-        """Its name."""
-        return self.install.circuit
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why a circuit was not taken in."""
-
-    code: ErrorCode
-    where: NodeId
-    detail: str
 
 
 class Signalling:
@@ -133,8 +89,8 @@ class Signalling:
         accepts: Callable[[NodeId, int], bool],
         tail: Callable[[Install, Hop], Tail],
         up: Callable[[Entry, Instant], None],
-        refused: Callable[[Entry, Refusal, Instant], None],
-        broken: Callable[[Entry, NodeId, LinkId, str, Instant], None],
+        refused: Callable[[Entry, Refusal], None],
+        broken: Callable[[Entry, NodeId, LinkId, str], None],
     ) -> None:
         self._node = context.node
         self._platform = context.platform
@@ -288,7 +244,7 @@ class Signalling:
         else:
             self._on_up(entry, now)
 
-    def on_refused(self, source: NodeId, message: Refused, now: Instant) -> None:
+    def on_refused(self, source: NodeId, message: Refused) -> None:
         """Somebody downstream has not taken it in."""
         entry = self._entries.get(message.circuit)
         if entry is None:
@@ -299,7 +255,7 @@ class Signalling:
             self._desk.send(entry.up.peer, message)
         else:
             why = Refusal(ErrorCode(message.code), message.where, message.detail)
-            self._on_refused(entry, why, now)
+            self._on_refused(entry, why)
 
     # ------------------------------------------------------------ taking down
 
@@ -319,13 +275,13 @@ class Signalling:
         if entry.down is not None:
             self._desk.send(entry.down.peer, message)
 
-    def on_broken(self, source: NodeId, message: Broken, now: Instant) -> None:
+    def on_broken(self, source: NodeId, message: Broken) -> None:
         """A neighbour on the circuit says that it is void."""
         entry = self._entries.get(message.circuit)
         if entry is None:
             return
         self.side_of(entry, source, message)
-        self.break_(entry, message.where, message.hop, message.reason, now, told_by=source)
+        self.break_(entry, message.where, message.hop, message.reason, told_by=source)
 
     def break_(
         self,
@@ -333,7 +289,6 @@ class Signalling:
         where: NodeId,
         hop: LinkId,
         reason: str,
-        now: Instant,
         *,
         told_by: NodeId | None = None,
     ) -> None:
@@ -343,14 +298,14 @@ class Signalling:
             if side is not None and side.peer != told_by:
                 self._desk.send(side.peer, Broken(entry.name, where, hop, reason))
         if entry.up is None or entry.down is None:
-            self._on_broken(entry, where, hop, reason, now)
+            self._on_broken(entry, where, hop, reason)
 
-    def lost(self, peer: NodeId, reason: str, now: Instant) -> None:
+    def lost(self, peer: NodeId, reason: str) -> None:
         """A neighbour is lost: every circuit over it breaks."""
         for entry in list(self):
             for side in (entry.up, entry.down):
                 if side is not None and side.peer == peer:
-                    self.break_(entry, self._node, side.link, reason, now, told_by=peer)
+                    self.break_(entry, self._node, side.link, reason, told_by=peer)
                     break
 
     def _forget(self, entry: Entry, *, broken: bool) -> None:
@@ -361,7 +316,10 @@ class Signalling:
         if entry.up is not None:
             del self._sides[entry.up.below, False, entry.up.label]
             self._desk.ask(entry.up.below, StopAccepting(entry.up.peer, entry.up.label))
-        entry.part.close(broken=broken)
+        if isinstance(entry.part, Tail):
+            entry.part.close(broken=broken)
+        else:
+            entry.part.close()
 
     # ------------------------------------------------------------ who speaks
 
@@ -425,7 +383,7 @@ class Signalling:
         if entry.link_request and entry.down is not None:
             self._desk.ask(entry.down.below, Cancel(entry.link_request))
             self._asked.pop(entry.link_request, None)
-        entry.link_request = RequestId("")
+        entry.link_request = NONE
 
     def on_ok(self, source: str, ok: Ok, now: Instant) -> Entry | None:
         """A link has a pair: it goes to its circuit, or back if there is none any more."""
@@ -463,14 +421,14 @@ class Signalling:
         entry = self._asked.pop(answer.request, None)
         if entry is None or entry.link_request != answer.request:
             return
-        entry.link_request = RequestId("")
+        entry.link_request = NONE
         if isinstance(answer, Err):
             entry.failures += 1
             transient = answer.code in (ErrorCode.OTHER, ErrorCode.EXPIRE, ErrorCode.TIMEOUT)
             if not transient or entry.failures >= FAILURES:
                 assert entry.down is not None
                 reason = f"link {entry.down.link} answered {answer.code.name}: {answer.detail}"
-                self.break_(entry, self._node, entry.down.link, reason, now)
+                self.break_(entry, self._node, entry.down.link, reason)
                 return
         self._ask(entry, now)
 
@@ -521,7 +479,7 @@ class Signalling:
             f"link {entry.down.link} must bring a pair within {entry.install.silence} ps, the last came at "
             f"{entry.heard} ps"
         )
-        self.break_(entry, self._node, entry.down.link, reason, now)
+        self.break_(entry, self._node, entry.down.link, reason)
 
 
 def _relabelled(install: Install, label: int) -> Install:
