@@ -203,7 +203,7 @@ async def _distil(
         error_share=expected,
         refused=refusal(len(keys), trials[X], expected, error_x),
         correctness=wanted.correctness,
-        key_length=lambda _, leak: bbm92_bits(
+        bits_allowed=lambda _, leak: bbm92_bits(
             len(keys),
             trials[X],
             error_x,

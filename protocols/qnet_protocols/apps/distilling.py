@@ -238,7 +238,7 @@ async def distil_as_reference(
     error_share: float,
     refused: str,
     correctness: float,
-    key_length: Callable[[int, int], int],
+    bits_allowed: Callable[[int, int], int],
     within_s: float,
 ) -> Distilled:
     """Make the key, or tell the corrector why there is none.
@@ -250,7 +250,7 @@ async def distil_as_reference(
         error_share: share of wrong bits to expect.
         refused: why no key shall be made, "" if one shall.
         correctness: chance that unequal strings are taken for equal, at most.
-        key_length: (corrected bits, leak) -> length of the key.
+        bits_allowed: (corrected bits, leak) -> length of the key.
         within_s: how long to wait for a message.
     """
     luck = session.random("seeds")
@@ -274,7 +274,7 @@ async def distil_as_reference(
     if not (await hear(session, Compared, peer, within_s)).equal:
         reason = "the strings of the two ends still differed after reconciliation"
         return Distilled(reason, sifted=size, corrected=corrected, leak=leak)
-    key_bits = key_length(corrected, leak)
+    key_bits = bits_allowed(corrected, leak)
     key_seed = draw(seed_bytes(size, key_bits))
     await _send_seed(session, peer, key_bits, key_seed, b"")
     key = toeplitz(string, size, key_bits, key_seed)

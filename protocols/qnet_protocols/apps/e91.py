@@ -194,7 +194,7 @@ async def _distil(
         error_share=error.value if error is not None else 0.0,
         refused=refusal(len(keys), s, error),
         correctness=wanted.correctness,
-        key_length=lambda _, leak: e91_bits(len(keys), s.value if s is not None else 0.0, leak),
+        bits_allowed=lambda _, leak: e91_bits(len(keys), s.value if s is not None else 0.0, leak),
         within_s=wanted.patience_s,
     )
     return s, error, distilled
