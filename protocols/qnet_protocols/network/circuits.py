@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from qnet.ids import CircuitId, NodeId, RequestId
+from qnet.ids import CircuitId, LinkId, NodeId, RequestId
 from qnet.layers.link import ErrorCode
 from qnet.units import Instant
 from qnet_protocols.network.desk import Hop
@@ -18,7 +18,6 @@ from qnet_protocols.network.messages import Install
 from qnet_protocols.network.relay import Relay
 from qnet_protocols.network.tail import Tail
 
-NONE: Final = RequestId("")
 START: Final = Instant(0)
 
 
@@ -34,7 +33,7 @@ class Entry:
         installed: the tail end has taken it in.
         store: pairs of the downstream link go to memory slots.
         active: its requests.
-        link_request: that of this node to its downstream link, "" for none.
+        link_requests: those of this node to its downstream link: the present one and the next.
         failures: of such requests since the last pair.
         heard: when that link brought the last pair, or was asked.
     """
@@ -47,9 +46,14 @@ class Entry:
     store: bool
     installed: bool = False
     active: set[RequestId] = field(default_factory=set)
-    link_request: RequestId = NONE
+    link_requests: list[RequestId] = field(default_factory=list)
     failures: int = 0
     heard: Instant = START
+
+    @property
+    def links(self) -> tuple[LinkId, ...]:
+        """Its links at this node."""
+        return tuple(hop.link for hop in (self.up, self.down) if hop is not None)
 
     @property
     def name(self) -> CircuitId:

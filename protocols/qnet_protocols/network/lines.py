@@ -245,7 +245,10 @@ class Lines:
             line.route in (None, index) and line.unsuited(self._node, route) is None
             for index, route in enumerate(path)
         )
-        self._desk.send(line.remote, Settle(entry.name, part.recent.names, False, continues))
+        self._desk.send(
+            line.remote,
+            Settle(entry.name, where, hop, reason, part.recent.names, False, continues),
+        )
         self._install(line)
 
     def _remember(self, circuit: CircuitId, remote: NodeId, recent: Recent, *, asked: bool) -> None:
@@ -301,7 +304,7 @@ class Lines:
         )
         line.forwarded.add(asked.name)
         entry.part.begin(asked, now)
-        self.signalling.begin(entry, asked.name, now)
+        self.signalling.feeding.begin(entry, asked.name, now)
 
     def _served(self, asked: Asked) -> None:
         """A request has all its pairs."""
@@ -329,7 +332,7 @@ class Lines:
             void = entry.part.end(asked)
             done = Complete(entry.name, asked.name, number, cancelled, detail, void)
             self._desk.send(entry.down.peer, done)
-            self.signalling.end(entry, asked.name)
+            self.signalling.feeding.end(entry, asked.name)
         elif known:
             self._desk.send(create.remote, Abandoned(asked.name, number, cancelled, detail))
         if asked.tests:
@@ -370,7 +373,15 @@ class Lines:
             return False
         if not message.answered and not past.asked:
             past.asked = True
-            answer = Settle(message.circuit, past.recent.names, True, False)
+            answer = Settle(
+                message.circuit,
+                message.where,
+                message.hop,
+                message.reason,
+                past.recent.names,
+                True,
+                False,
+            )
             self._desk.send(past.remote, answer)
         for pair, request in past.recent.missing(message.announced):
             line = self._of_request.get(RequestId(request))

@@ -238,6 +238,7 @@ class Settle(Message, frozen=True):
 
     Attributes:
         circuit: the broken one.
+        where, hop, reason: of the break, as in :class:`Broken`.
         announced: the last end-to-end pairs that the sender announced over it, oldest first.
         answered: it is an answer: the sender knew already, or does not know the circuit.
         continues: the head end goes on with the requests of this circuit over another one.
@@ -245,6 +246,9 @@ class Settle(Message, frozen=True):
 
     kind: ClassVar[str] = "network.qnp/settle@1"
     circuit: CircuitId
+    where: NodeId
+    hop: LinkId
+    reason: str
     announced: tuple[PairId, ...]
     answered: bool
     continues: bool

@@ -215,11 +215,11 @@ class QnpNode:
     def _on_indication(self, source: str, indication: object, now: Instant) -> None:
         match indication:
             case link.Ok():
-                self._touched = self._circuits.on_ok(source, indication, now)
+                self._touched = self._circuits.feeding.on_ok(source, indication, now)
             case link.Expired():
-                self._circuits.on_expired(source, indication, now)
+                self._circuits.feeding.on_expired(source, indication, now)
             case link.Err() | link.RequestEnded():
-                self._circuits.on_ended(indication, now)
+                self._circuits.feeding.on_ended(indication)
             case _:
                 raise LocalProtocolError(
                     f"{self._node}: {source} must say Ok, Expired, Err or RequestEnded of requests of kind K, "
@@ -270,9 +270,9 @@ class QnpNode:
                 self._servers.on_forward(entry.install, message)
             return
         if isinstance(message, Forward):
-            self._circuits.begin(entry, message.request, now)
+            self._circuits.feeding.begin(entry, message.request, now)
         else:
-            self._circuits.end(entry, message.request)
+            self._circuits.feeding.end(entry, message.request)
         if entry.down is not None:
             self._desk.send(entry.down.peer, message)
 
@@ -280,16 +280,13 @@ class QnpNode:
         """The other end of a circuit saw it break, perhaps first."""
         entry = self._circuits.get(message.circuit)
         if entry is not None:
-            hop = entry.down or entry.up
-            assert hop is not None
-            reason = f"{source} saw the circuit break"
-            self._circuits.break_(entry, source, hop.link, reason)
+            self._circuits.break_(entry, message.where, message.hop, message.reason)
         if not self._lines.on_settle(message):
             self._servers.on_settle(source, message)
 
     def _broken(self, entry: Entry, where: NodeId, hop: LinkId, reason: str) -> None:
         if isinstance(entry.part, Tail):
-            self._servers.on_broken(entry.install, entry.part)
+            self._servers.on_broken(entry.install, entry.part, where, hop, reason)
         else:
             self._lines.on_broken(entry, where, hop, reason)
 

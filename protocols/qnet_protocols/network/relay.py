@@ -128,7 +128,7 @@ class Relay:
         desk: of this node.
         circuit: which.
         hops: upstream, downstream.
-        cutoff: longest wait, None for ever.
+        cutoff: longest wait, None for ever; may change.
         order: which of several waiting pairs is swapped first.
         tick: swaps begin at multiples of it only, None at any time.
     """
@@ -146,7 +146,7 @@ class Relay:
         self._desk = desk
         self._circuit = circuit
         self._hops = hops
-        self._cutoff = cutoff
+        self.cutoff = cutoff
         self._order = order
         self._tick = tick
         self._entries: dict[PairId, _Entry] = {}
@@ -172,10 +172,10 @@ class Relay:
     def next_deadline(self) -> Instant | None:
         """The next cutoff or tick."""
         due: Instant | None = None
-        if self._cutoff is not None:
+        if self.cutoff is not None:
             for waiting in self._waiting:
                 for entry in waiting.values():
-                    end = Instant(entry.since + self._cutoff)
+                    end = Instant(entry.since + self.cutoff)
                     due = end if due is None or end < due else due
                     break
         if self._tick is not None and self._waiting[UP] and self._waiting[DOWN]:
@@ -204,11 +204,11 @@ class Relay:
 
     def on_deadline(self, now: Instant) -> None:
         """Cutoffs first, then the tick."""
-        if self._cutoff is not None:
+        if self.cutoff is not None:
             for waiting in self._waiting:
                 while waiting:
                     entry = next(iter(waiting.values()))
-                    if entry.since + self._cutoff > now:
+                    if entry.since + self.cutoff > now:
                         break
                     self._discard(entry)
         if self._tick is not None and now % self._tick == 0:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from qnet.ids import CircuitId, NodeId, PairId, RequestId
+from qnet.ids import CircuitId, LinkId, NodeId, PairId, RequestId
 from qnet.layers.link import Accept, Err, ErrorCode, Expired, RequestEnded, StopAccepting
 from qnet_protocols.network.desk import Desk, Hop
 from qnet_protocols.network.ends import Recent
@@ -154,7 +154,9 @@ class Servers:
 
     # ------------------------------------------------------------ when it breaks
 
-    def on_broken(self, install: Install, tail: Tail) -> None:
+    def on_broken(
+        self, install: Install, tail: Tail, where: NodeId, hop: LinkId, reason: str
+    ) -> None:
         """A circuit that ends here broke: tell the head end what was announced."""
         head = install.nodes[0]
         for served in self._served.values():
@@ -163,21 +165,25 @@ class Servers:
         self._past[install.circuit] = (head, install.purpose, tail.recent)
         if len(self._past) > PAST_LIMIT:
             del self._past[next(iter(self._past))]
-        self._desk.send(head, Settle(install.circuit, tail.recent.names, False, False))
+        names = tail.recent.names
+        self._desk.send(head, Settle(install.circuit, where, hop, reason, names, False, False))
 
     def on_settle(self, source: NodeId, message: Settle) -> None:
         """What the head end announced, and whether it goes on."""
         past = self._past.get(message.circuit)
         if past is None:
             if not message.answered:
-                self._desk.send(source, Settle(message.circuit, (), True, False))
+                answer = Settle(
+                    message.circuit, message.where, message.hop, message.reason, (), True, False
+                )
+                self._desk.send(source, answer)
             return
         _, purpose, recent = past
         for pair, name in recent.missing(message.announced):
             self._expire(source, purpose, RequestId(name), pair)
         if message.continues:
             return
-        reason = f"circuit {message.circuit} broke, and {source} does not go on"
+        reason = message.reason
         for served in list(self._served.values()):
             if served.circuit == message.circuit:
                 self._end(served, int(ErrorCode.OTHER), reason)

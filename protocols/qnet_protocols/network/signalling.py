@@ -5,8 +5,7 @@ Theory
     the share of its links that circuits have reserved (at most 1), the number of its circuits; the tail end
     also asks whether anybody accepts the purpose. The node upstream of a link chooses the *link label* of
     the circuit, the purpose of its requests to that link; the node downstream accepts it. INSTALLED or
-    REFUSED come back. While the circuit has requests, the node upstream of each link keeps one request
-    without end there.
+    REFUSED come back. What the links are asked for: :mod:`.feeding`.
 
     A break (a neighbour lost, a link that fails three times in a row or brings nothing for the silence of
     the circuit) is told in both directions; every node forgets the circuit and frees its qubits.
@@ -23,24 +22,19 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from qnet.errors import RemoteProtocolError
-from qnet.ids import CircuitId, LinkId, NodeId, PairId, RequestId
+from qnet.ids import CircuitId, LinkId, NodeId
 from qnet.layers.link import (
     Accept,
-    Cancel,
-    Create,
-    Err,
     ErrorCode,
-    Expired,
-    Ok,
-    RequestEnded,
     StopAccepting,
 )
 from qnet.machine import Message
 from qnet.plan import Route
 from qnet.seams import NodeContext
 from qnet.units import Duration, Instant
-from qnet_protocols.network.circuits import NONE, Entry, Refusal
-from qnet_protocols.network.desk import Desk, Half, Hop
+from qnet_protocols.network.circuits import Entry, Refusal
+from qnet_protocols.network.desk import Desk, Hop
+from qnet_protocols.network.feeding import Feeding
 from qnet_protocols.network.head import Head
 from qnet_protocols.network.messages import (
     Broken,
@@ -55,12 +49,6 @@ from qnet_protocols.network.tail import Tail
 
 CIRCUIT_LIMIT: Final = 4096
 """Circuits of one node at a time."""
-
-WITHOUT_END: Final = 1_000_000
-"""Pairs of one request to a link; then comes the next request."""
-
-FAILURES: Final = 3
-"""So many requests to a link that fail without a pair between them break the circuit."""
 
 ROUNDING: Final = 1e-9
 
@@ -106,8 +94,7 @@ class Signalling:
         self._on_refused = refused
         self._on_broken = broken
         self._entries: dict[CircuitId, Entry] = {}
-        self._sides: dict[tuple[str, bool, int], tuple[Entry, int]] = {}
-        self._asked: dict[RequestId, Entry] = {}
+        self.feeding = Feeding(desk, context.links, self._link_failed)
         self._labels: dict[LinkId, int] = {}
 
     def __len__(self) -> int:
@@ -177,7 +164,9 @@ class Signalling:
             and nodes[place - 1] == source
             and all(link in self._links for link in links[place - 1 : place + 1])
             and install.circuit not in self._entries
-            and (self._below[links[place - 1]], False, install.label) not in self._sides
+            and not self.feeding.labelled(
+                self._below[links[place - 1]], origin=False, label=install.label
+            )
         )
         if not sound:
             raise RemoteProtocolError(
@@ -194,7 +183,7 @@ class Signalling:
         for link in (up, down):
             if link is None or not install.share:
                 continue
-            taken = sum(entry.install.share for entry in self if link in self._own_links(entry))
+            taken = sum(entry.install.share for entry in self if link in entry.links)
             if taken + install.share > 1.0 + ROUNDING:
                 return Refusal(
                     ErrorCode.NOTIME,
@@ -207,10 +196,6 @@ class Signalling:
     def _lacking(self, words: str) -> Refusal:
         return Refusal(ErrorCode.NORES, self._node, f"{self._node} {words}")
 
-    @staticmethod
-    def _own_links(entry: Entry) -> set[LinkId]:
-        return {hop.link for hop in (entry.up, entry.down) if hop is not None}
-
     def _hop(self, link: LinkId, label: int) -> Hop:
         ends = self._links[link].ends
         peer = ends[1] if ends[0] == self._node else ends[0]
@@ -221,15 +206,12 @@ class Signalling:
         while True:
             count = self._labels[link] = self._labels.get(link, -1) + 1
             label = RESERVED + count % (0x10000 - RESERVED)
-            if (below, True, label) not in self._sides:
+            if not self.feeding.labelled(below, origin=True, label=label):
                 return label
 
     def _add(self, entry: Entry) -> None:
         self._entries[entry.name] = entry
-        if entry.up is not None:
-            self._sides[entry.up.below, False, entry.up.label] = (entry, UP)
-        if entry.down is not None:
-            self._sides[entry.down.below, True, entry.down.label] = (entry, DOWN)
+        self.feeding.add(entry)
 
     def on_installed(self, source: NodeId, message: Installed, now: Instant) -> None:
         """Everybody downstream has taken it in."""
@@ -310,11 +292,8 @@ class Signalling:
 
     def _forget(self, entry: Entry, *, broken: bool) -> None:
         del self._entries[entry.name]
-        self._stop_asking(entry)
-        if entry.down is not None:
-            del self._sides[entry.down.below, True, entry.down.label]
+        self.feeding.remove(entry)
         if entry.up is not None:
-            del self._sides[entry.up.below, False, entry.up.label]
             self._desk.ask(entry.up.below, StopAccepting(entry.up.peer, entry.up.label))
         if isinstance(entry.part, Tail):
             entry.part.close(broken=broken)
@@ -343,94 +322,9 @@ class Signalling:
                 f"{entry.name}, {list(entry.install.nodes)}, it came from {source}"
             )
 
-    # ------------------------------------------------------------ links
-
-    def begin(self, entry: Entry, request: RequestId, now: Instant) -> None:
-        """The circuit has one more request: its downstream link is to bring pairs."""
-        entry.active.add(request)
-        if entry.down is not None and not entry.link_request:
-            self._ask(entry, now)
-
-    def end(self, entry: Entry, request: RequestId) -> None:
-        """It has one less."""
-        entry.active.discard(request)
-        if not entry.active:
-            self._stop_asking(entry)
-            if isinstance(entry.part, Relay):
-                entry.part.flush()
-
-    def _ask(self, entry: Entry, now: Instant) -> None:
-        hop = entry.down
-        assert hop is not None
-        entry.link_request = RequestId(self._desk.name(""))
-        entry.heard = now
-        self._asked[entry.link_request] = entry
-        self._desk.ask(
-            hop.below,
-            Create(
-                entry.link_request,
-                hop.peer,
-                WITHOUT_END,
-                0.0,
-                Duration(0),
-                hop.label,
-                priority=0,
-                store=entry.store,
-            ),
-        )
-
-    def _stop_asking(self, entry: Entry) -> None:
-        if entry.link_request and entry.down is not None:
-            self._desk.ask(entry.down.below, Cancel(entry.link_request))
-            self._asked.pop(entry.link_request, None)
-        entry.link_request = NONE
-
-    def on_ok(self, source: str, ok: Ok, now: Instant) -> Entry | None:
-        """A link has a pair: it goes to its circuit, or back if there is none any more."""
-        entry, side = self._sides.get((source, ok.origin, ok.purpose), (None, UP))
-        if entry is None:
-            self._desk.release(ok.slot)
-            return None
-        half = Half.of(ok)
-        if side == DOWN:
-            entry.failures, entry.heard = 0, now
-        if isinstance(entry.part, Relay):
-            entry.part.on_pair(side, half, now)
-        else:
-            entry.part.on_pair(half, now)
-        return entry
-
-    def on_expired(self, source: str, expired: Expired, now: Instant) -> None:
-        """A link takes pairs back."""
-        entry: Entry | None = self._asked.get(expired.request)
-        if entry is None:
-            entry, _ = self._sides.get((source, False, expired.purpose), (None, UP))
-        if entry is not None:
-            for pair in expired.pairs:
-                self._void(entry, pair, now)
-
-    @staticmethod
-    def _void(entry: Entry, pair: PairId, now: Instant) -> None:
-        if isinstance(entry.part, Head):
-            entry.part.on_void(pair, now)
-        else:
-            entry.part.on_void(pair)
-
-    def on_ended(self, answer: Err | RequestEnded, now: Instant) -> None:
-        """A request to a link is over: the next one, unless it fails for good."""
-        entry = self._asked.pop(answer.request, None)
-        if entry is None or entry.link_request != answer.request:
-            return
-        entry.link_request = NONE
-        if isinstance(answer, Err):
-            entry.failures += 1
-            transient = answer.code in (ErrorCode.OTHER, ErrorCode.EXPIRE, ErrorCode.TIMEOUT)
-            if not transient or entry.failures >= FAILURES:
-                assert entry.down is not None
-                reason = f"link {entry.down.link} answered {answer.code.name}: {answer.detail}"
-                self.break_(entry, self._node, entry.down.link, reason)
-                return
-        self._ask(entry, now)
+    def _link_failed(self, entry: Entry, reason: str) -> None:
+        assert entry.down is not None
+        self.break_(entry, self._node, entry.down.link, reason)
 
     def on_tracking(self, source: NodeId, message: Tracking, now: Instant) -> Entry | None:
         """TRACK or EXPIRE from a neighbour on a circuit."""
@@ -456,7 +350,7 @@ class Signalling:
         return due
 
     def _silent_at(self, entry: Entry) -> Instant | None:
-        if not entry.link_request or not entry.install.silence:
+        if not entry.link_requests or not entry.install.silence:
             return None
         return Instant(entry.heard + entry.install.silence)
 
