@@ -15,7 +15,8 @@ import msgspec
 import pytest
 
 from qnet.hardware import Coherence, Emission, Operation, Platform, Readout, Station
-from qnet.ids import AttemptId, LinkId, NodeId, OpId, PairId, RequestId, SlotId
+from qnet.ids import AttemptId, CircuitId, LinkId, NodeId, OpId, PairId, RequestId, SlotId
+from qnet.layers.link import BasisChoice
 from qnet.machine import Message
 from qnet.plan import (
     AppPlan,
@@ -48,11 +49,13 @@ from qnet_protocols.apps import (
 )
 from qnet_protocols.heralding import midpoint
 from qnet_protocols.link import messages as egp
+from qnet_protocols.network import messages as qnp
 
 GOLDEN = Path(__file__).parent / "golden"
 
 ALICE, BOB, STATION = NodeId("alice"), NodeId("bob"), NodeId("station")
 LINK, REQUEST, ATTEMPT = LinkId("alice-bob"), RequestId("alice/1"), AttemptId("alice/1.17")
+CIRCUIT = CircuitId("alice~3")
 PAIR, OP = PairId("alice-bob#42"), OpId("alice.app/3")
 AT = Instant(5_498_765_432_109)
 
@@ -197,6 +200,49 @@ SAMPLES: list[Any] = [
     egp.Close(LINK, REQUEST, "cancelled", 1, 17, 42),
     egp.Closed(LINK, REQUEST, None, 16, 41),
     egp.CompareProgress(LINK, REQUEST, 17, AT),
+    qnp.Install(
+        CIRCUIT,
+        (ALICE, BOB),
+        (LINK,),
+        0x8000,
+        7,
+        0.8,
+        0.25,
+        Duration(10**9),
+        Duration(0),
+        False,
+        1e-3,
+    ),
+    qnp.Installed(CIRCUIT, True),
+    qnp.Refused(CIRCUIT, 2, BOB, "bob must have 2 slots to swap, has 1"),
+    qnp.Remove(CIRCUIT),
+    qnp.Broken(CIRCUIT, BOB, LINK, "bob was restarted"),
+    qnp.Forward(
+        CIRCUIT, REQUEST, 20, "M", 7, BasisChoice(("X", "Z"), (1.0, 3.0)), (1, 0), Instant(0)
+    ),
+    qnp.Complete(CIRCUIT, REQUEST, 3, False, "2 pairs late", (PAIR,)),
+    qnp.Track(
+        CIRCUIT,
+        PAIR,
+        PairId("bob-carol#7"),
+        REQUEST,
+        17,
+        (0, 1),
+        (0.9, 0.875, 0.95),
+        1e-6,
+        1.0625,
+        Instant(AT - 1),
+        (0.5, 200.0),
+        AT,
+        Instant(AT - 2),
+        "Y",
+        1,
+    ),
+    qnp.Expire(CIRCUIT, PAIR, False),
+    qnp.Tested(REQUEST, True),
+    qnp.Declined(REQUEST, None, ""),
+    qnp.Abandoned(REQUEST, 5, False, "bob was restarted"),
+    qnp.Settle(CIRCUIT, BOB, LINK, "bob was restarted", (PAIR,), False, True),
     chsh.Outcomes((chsh.Trial(PAIR, 0, 1), chsh.Trial(PairId("alice-bob#43"), 1, 0)), True),
     teleport.Measured(PAIR, 1, 0, 5),
     teleport.Verified((1, 2, 3, 4, 5, 6), (1, 2, 3, 4, 5, 5)),
