@@ -242,7 +242,7 @@ SAMPLES: list[Any] = [
     qnp.Tested(REQUEST, True),
     qnp.Declined(REQUEST, None, ""),
     qnp.Abandoned(REQUEST, 5, False, "bob was restarted"),
-    qnp.Settle(CIRCUIT, BOB, LINK, "bob was restarted", (PAIR,), False, True),
+    qnp.Settle(CIRCUIT, BOB, LINK, "bob was restarted", (PAIR,), False, (REQUEST,)),
     chsh.Outcomes((chsh.Trial(PAIR, 0, 1), chsh.Trial(PairId("alice-bob#43"), 1, 0)), True),
     teleport.Measured(PAIR, 1, 0, 5),
     teleport.Verified((1, 2, 3, 4, 5, 6), (1, 2, 3, 4, 5, 5)),

@@ -240,11 +240,11 @@ class Lines:
         part = entry.part
         assert isinstance(part, Head)
         self._remember(entry.name, line.remote, part.recent, asked=True)
-        path = self._routes[line.remote]
-        continues = any(
+        another = any(
             line.route in (None, index) and line.unsuited(self._node, route) is None
-            for index, route in enumerate(path)
+            for index, route in enumerate(self._routes[line.remote])
         )
+        continues = tuple(line.requests) if another else ()
         self._desk.send(
             line.remote,
             Settle(entry.name, where, hop, reason, part.recent.names, False, continues),
@@ -380,7 +380,7 @@ class Lines:
                 message.reason,
                 past.recent.names,
                 True,
-                False,
+                (),
             )
             self._desk.send(past.remote, answer)
         for pair, request in past.recent.missing(message.announced):

@@ -241,7 +241,7 @@ class Settle(Message, frozen=True):
         where, hop, reason: of the break, as in :class:`Broken`.
         announced: the last end-to-end pairs that the sender announced over it, oldest first.
         answered: it is an answer: the sender knew already, or does not know the circuit.
-        continues: the head end goes on with the requests of this circuit over another one.
+        continues: requests of this circuit with which the head end goes on over another one.
     """
 
     kind: ClassVar[str] = "network.qnp/settle@1"
@@ -251,7 +251,7 @@ class Settle(Message, frozen=True):
     reason: str
     announced: tuple[PairId, ...]
     answered: bool
-    continues: bool
+    continues: tuple[RequestId, ...]
 
 
 MESSAGES: Final[tuple[type[Message], ...]] = (

@@ -265,7 +265,7 @@ class QnpNode:
         self._circuits.side_of(entry, source, message)
         if isinstance(entry.part, Tail):
             if isinstance(message, Complete):
-                self._servers.on_complete(entry.part, message)
+                self._servers.on_complete(entry.install, entry.part, message)
             else:
                 self._servers.on_forward(entry.install, message)
             return

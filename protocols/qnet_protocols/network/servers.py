@@ -111,13 +111,17 @@ class Servers:
         )
         return True
 
-    def on_complete(self, tail: Tail, message: Complete) -> None:
+    def on_complete(self, install: Install, tail: Tail, message: Complete) -> None:
         """A request of a circuit is over at its head end."""
         served = self._served.get(message.request)
+        lost = tail.on_cancelled(message.void)
+        if lost:
+            head, purpose = install.nodes[0], install.purpose
+            self._desk.tell(Expired(message.request, head, purpose, lost))
         if served is None:
             return
+        served.delivered -= len(lost)
         served.void = frozenset(message.void)
-        tail.on_cancelled(served, message.void)
         served.ending = message
         self._progress(served)
 
@@ -166,7 +170,7 @@ class Servers:
         if len(self._past) > PAST_LIMIT:
             del self._past[next(iter(self._past))]
         names = tail.recent.names
-        self._desk.send(head, Settle(install.circuit, where, hop, reason, names, False, False))
+        self._desk.send(head, Settle(install.circuit, where, hop, reason, names, False, ()))
 
     def on_settle(self, source: NodeId, message: Settle) -> None:
         """What the head end announced, and whether it goes on."""
@@ -174,18 +178,16 @@ class Servers:
         if past is None:
             if not message.answered:
                 answer = Settle(
-                    message.circuit, message.where, message.hop, message.reason, (), True, False
+                    message.circuit, message.where, message.hop, message.reason, (), True, ()
                 )
                 self._desk.send(source, answer)
             return
         _, purpose, recent = past
         for pair, name in recent.missing(message.announced):
             self._expire(source, purpose, RequestId(name), pair)
-        if message.continues:
-            return
         reason = message.reason
         for served in list(self._served.values()):
-            if served.circuit == message.circuit:
+            if served.circuit == message.circuit and served.request not in message.continues:
                 self._end(served, int(ErrorCode.OTHER), reason)
 
     def _expire(self, head: NodeId, purpose: int, request: RequestId, pair: PairId) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from qnet.errors import RemoteProtocolError
 from qnet.ids import CircuitId, NodeId, PairId, RequestId, SlotId
 from qnet.layers.link import Early as HandedEarly
-from qnet.layers.link import Expired, Ok, OkMeasured
+from qnet.layers.link import Ok, OkMeasured
 from qnet.physics.bell import correction_gate, label_xor
 from qnet.program import Measure, Program
 from qnet.units import Instant
@@ -149,13 +149,10 @@ class Tail:
             self._drop(entry)
             self._desk.send(self._hop.peer, Expire(self._circuit, pair, True))
 
-    def on_cancelled(self, served: Served, origins: tuple[PairId, ...]) -> None:
-        """For ``served`` the head end had assigned these pairs of its link and did not announce them."""
-        for origin in origins:
-            found = self.recent.take(origin)
-            if found is not None:
-                served.delivered -= 1
-                self._desk.tell(Expired(served.request, self._head, served.purpose, (found[0],)))
+    def on_cancelled(self, origins: tuple[PairId, ...]) -> tuple[PairId, ...]:
+        """The head end did not announce these pairs of its link; those that were announced here."""
+        found = [self.recent.take(origin) for origin in origins]
+        return tuple(one[0] for one in found if one is not None)
 
     def close(self, *, broken: bool) -> None:
         """The circuit is gone. Unless it broke, what is being measured has been announced by the head."""
