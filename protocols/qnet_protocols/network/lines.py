@@ -244,12 +244,23 @@ class Lines:
             line.route in (None, index) and line.unsuited(self._node, route) is None
             for index, route in enumerate(self._routes[line.remote])
         )
-        continues = tuple(line.requests) if another else ()
+        ended = () if another else tuple(line.requests)
+        continues = self._open_requests(line.remote, ended)
         self._desk.send(
             line.remote,
             Settle(entry.name, where, hop, reason, part.recent.names, False, continues),
         )
         self._install(line)
+
+    def _open_requests(
+        self, remote: NodeId, ended: tuple[RequestId, ...] = ()
+    ) -> tuple[RequestId, ...]:
+        """Requests to ``remote`` that go on, without those that are about to end."""
+        return tuple(
+            request
+            for request, line in self._of_request.items()
+            if line.remote == remote and request not in ended
+        )
 
     def _remember(self, circuit: CircuitId, remote: NodeId, recent: Recent, *, asked: bool) -> None:
         self._past[circuit] = Past(remote, recent, asked)
@@ -380,7 +391,7 @@ class Lines:
                 message.reason,
                 past.recent.names,
                 True,
-                (),
+                self._open_requests(past.remote),
             )
             self._desk.send(past.remote, answer)
         for pair, request in past.recent.missing(message.announced):

@@ -241,7 +241,7 @@ class Settle(Message, frozen=True):
         where, hop, reason: of the break, as in :class:`Broken`.
         announced: the last end-to-end pairs that the sender announced over it, oldest first.
         answered: it is an answer: the sender knew already, or does not know the circuit.
-        continues: requests of this circuit with which the head end goes on over another one.
+        continues: all requests to this tail end with which the head end goes on, over whatever circuit.
     """
 
     kind: ClassVar[str] = "network.qnp/settle@1"

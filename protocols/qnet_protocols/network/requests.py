@@ -102,6 +102,7 @@ class Served:
     Attributes:
         request, head, purpose, number, service, distant, final, requested_at: as in FORWARD.
         circuit: which serves it; of a broken one until the head end says how it goes on.
+        orphan: that circuit broke, and the head end has not said how it goes on.
         delivered: pairs announced here and not expired.
         measuring: pairs that are being measured for it.
         ending: how it shall end when they are measured, None if nothing says so yet.
@@ -117,6 +118,7 @@ class Served:
     distant: BasisChoice
     final: tuple[int, int] | None
     requested_at: Instant
+    orphan: bool = False
     delivered: int = 0
     measuring: int = 0
     ending: Complete | Abandoned | None = None

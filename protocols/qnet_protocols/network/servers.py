@@ -86,7 +86,7 @@ class Servers:
         head = install.nodes[0]
         served = self._served.get(message.request)
         if served is not None:
-            served.circuit = message.circuit
+            served.circuit, served.orphan = message.circuit, False
             return True
         over = message.request in self._ended
         if over or not self.accepts(head, message.purpose):
@@ -165,7 +165,7 @@ class Servers:
         head = install.nodes[0]
         for served in self._served.values():
             if served.circuit == install.circuit:
-                served.measuring = 0
+                served.measuring, served.orphan = 0, True
         self._past[install.circuit] = (head, install.purpose, tail.recent)
         if len(self._past) > PAST_LIMIT:
             del self._past[next(iter(self._past))]
@@ -187,7 +187,8 @@ class Servers:
             self._expire(source, purpose, RequestId(name), pair)
         reason = message.reason
         for served in list(self._served.values()):
-            if served.circuit == message.circuit and served.request not in message.continues:
+            lost = served.orphan and served.head == source
+            if lost and served.request not in message.continues:
                 self._end(served, int(ErrorCode.OTHER), reason)
 
     def _expire(self, head: NodeId, purpose: int, request: RequestId, pair: PairId) -> None:
