@@ -35,6 +35,11 @@ app = App(
 )
 plugins_app = App(name="plugins", help="Show the installed plug-ins.", help_format="markdown")
 app.command(plugins_app)
+app.command(
+    "qnet.cli.generating:generate_app",
+    name="generate",
+    help="Write a topology file of a regular or random shape to the standard output.",
+)
 
 Settings = Annotated[list[str] | None, Parameter(name="--set")]
 RunFolder = Annotated[Path, Parameter(name="RUN")]

@@ -16,7 +16,10 @@ Theory
     * at both ends, the decay during the mean time from the first pair's arrival until the last swap is
       done and its message has come.
 
-        rate = prod P / (E[max of the links' times] + light time of the path)
+        rate = prod P / (E[max of the links' times] + duration of a swap + light time of the path)
+
+    The light time is left out where both ends have two communication slots per link, and so go on while
+    a finished pair waits for its message.
 
     "Long" cutoff: a pair loses the share 1.5 % of its fidelity; "short": a link makes a pair in that time
     with probability 0.85 [3].
@@ -217,7 +220,12 @@ def predict(
         for memory, rate_hz in ((memories[0], rates_hz[0]), (memories[-1], rates_hz[-1])):
             waited_s = min(round_s - 1.0 / rate_hz, (len(links) - 1) * cutoff_s)
             values = _stored(values, waited_s + swap_s + light_s, memory)
-        round_s += light_s + swap_s
+        round_s += swap_s
+        if not all(
+            platform.communication_slots >= 2 * degree
+            for platform, degree in ((platforms[0], degrees[0]), (platforms[-1], degrees[-1]))
+        ):
+            round_s += light_s
     return Route(
         nodes=tuple(nodes),
         links=tuple(link.name for link in links),
