@@ -26,6 +26,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,14 +92,14 @@ def chain(count: int, length_m: float) -> Sketch:
     return Sketch(
         f"chain of {count} nodes",
         names,
-        tuple((one, two, length_m) for one, two in zip(names, names[1:], strict=False)),
+        tuple((one, two, length_m) for one, two in pairwise(names)),
     )
 
 
 def ring(count: int, length_m: float) -> Sketch:
     """A chain whose ends are joined."""
     names = _numbered("n", _at_least("count", count, 3))
-    closed = (*zip(names, names[1:], strict=False), (names[0], names[-1]))
+    closed = (*pairwise(names), (names[0], names[-1]))
     return Sketch(f"ring of {count} nodes", names, tuple((*ends, length_m) for ends in closed))
 
 
