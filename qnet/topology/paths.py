@@ -16,10 +16,10 @@ Theory
     * at both ends, the decay during the mean time from the first pair's arrival until the last swap is
       done and its message has come.
 
-        rate = prod P / (E[max of the links' times] + duration of a swap + light time of the path)
+        rate = prod P / (E[max of the links' times] + duration of a swap)
 
-    The light time is left out where both ends have two communication slots per link, and so go on while
-    a finished pair waits for its message.
+    A finished pair waits at the ends for its message, for the light time of the path; where an end has
+    fewer than two communication slots per link, its link begins that much later.
 
     "Long" cutoff: a pair loses the share 1.5 % of its fidelity; "short": a link makes a pair in that time
     with probability 0.85 [3].
@@ -95,16 +95,25 @@ def meeting(
     )
 
 
-def slowest_time_s(rates_hz: Sequence[float]) -> float:
-    """Mean time until every link has made a pair: E[max], the integral of 1 - prod(1 - exp(-r t))."""
-    if len(set(rates_hz)) == 1:
-        return sum(1.0 / count for count in range(1, len(rates_hz) + 1)) / rates_hz[0]
+def slowest_time_s(rates_hz: Sequence[float], idle_s: Sequence[float] = ()) -> float:
+    """Mean time until every link has made a pair: E[max], the integral of 1 - prod(1 - exp(-r t)).
+
+    Args:
+        rates_hz: of the links.
+        idle_s: how much later than the others each of them begins; at once if not given.
+    """
+    counts = Counter(zip(rates_hz, idle_s or [0.0] * len(rates_hz), strict=True))
+    if len(counts) == 1:
+        ((rate, idle),) = counts
+        return idle + sum(1.0 / count for count in range(1, len(rates_hz) + 1)) / rate
     lowest = min(rates_hz)
     step = 1.0 / lowest / STEPS_PER_TIME
-    counts = Counter(rates_hz)
     total, time_s, missing = 0.0, step / 2.0, 1.0
     while missing > 1e-9:
-        done = math.prod((-math.expm1(-rate * time_s)) ** count for rate, count in counts.items())
+        done = math.prod(
+            (-math.expm1(-rate * max(time_s - idle, 0.0))) ** count
+            for (rate, idle), count in counts.items()
+        )
         missing = 1.0 - done
         total += missing * step
         time_s += step
@@ -220,12 +229,11 @@ def predict(
         for memory, rate_hz in ((memories[0], rates_hz[0]), (memories[-1], rates_hz[-1])):
             waited_s = min(round_s - 1.0 / rate_hz, (len(links) - 1) * cutoff_s)
             values = _stored(values, waited_s + swap_s + light_s, memory)
-        round_s += swap_s
-        if not all(
-            platform.communication_slots >= 2 * degree
-            for platform, degree in ((platforms[0], degrees[0]), (platforms[-1], degrees[-1]))
-        ):
-            round_s += light_s
+        idle_s = [0.0] * len(links)
+        for end in (0, -1):
+            if platforms[end].communication_slots < 2 * degrees[end]:
+                idle_s[end] = light_s
+        round_s = slowest_time_s(rates_hz, idle_s) + swap_s
     return Route(
         nodes=tuple(nodes),
         links=tuple(link.name for link in links),
