@@ -424,8 +424,11 @@ class Bench:
         for here, there in (ends, ends[::-1]):
             self.give(here, PeerLost(there))
 
-    def take_back(self, link: str) -> bool:
-        """The link announces its next pair at one end only, which is then told that it is not valid."""
+    def take_back(self, link: str, *, ended: bool = False) -> bool:
+        """The link announces its next pair at one end only, which is then told that it is not valid.
+
+        With ``ended`` the request that made it has all its pairs before.
+        """
         for (name, node), queue in sorted(self.announcements.items()):
             if name != link or not queue or not isinstance(queue[0], Ok):
                 continue
@@ -433,6 +436,13 @@ class Bench:
             self.free((node, ok.slot))
             for (other_name, other), theirs in self.announcements.items():
                 if other_name == link and other != node:
+                    for create in [
+                        one for one in self.asked[link] if ended and one.request == ok.request
+                    ]:
+                        self.asked[link].remove(create)
+                        over = RequestEnded(ok.request, True, create.remote, ok.purpose, 1)
+                        origin = next(end for end in self.plans[link].ends if end != create.remote)
+                        self._announce(link, origin, over)
                     lost = Expired(ok.request, node, ok.purpose, (ok.pair,))
                     theirs.append(lost)
             return True

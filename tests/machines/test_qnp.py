@@ -324,8 +324,9 @@ def test_qnp_silent_link_breaks_the_circuit() -> None:
     }
 
 
+@pytest.mark.parametrize("ended", [False, True])
 @pytest.mark.parametrize("seed", range(30))
-def test_qnp_pairs_that_links_take_back(seed: int) -> None:
+def test_qnp_pairs_that_links_take_back(seed: int, ended: bool) -> None:
     """Now and then a link announces a pair at one end only and takes it back there."""
     bench = chain(4, seed=seed, cutoff=30)
     bench.ask("n4", Accept(NodeId("n0"), 0))
@@ -336,7 +337,7 @@ def test_qnp_pairs_that_links_take_back(seed: int) -> None:
             break
         bench.do(bench.luck.choice(found))
         if step % 7 == 0:
-            bench.take_back(f"l{bench.luck.randrange(4)}")
+            bench.take_back(f"l{bench.luck.randrange(4)}", ended=ended)
     bench.run()
     bench.check_rest()
     bench.check_ends("n0", "n4")

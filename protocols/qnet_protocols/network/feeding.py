@@ -176,13 +176,12 @@ class Feeding:
         return entry
 
     def on_expired(self, source: str, expired: Expired, now: Instant) -> None:
-        """A link takes pairs back."""
-        entry: Entry | None = self._asked.get(expired.request)
-        if entry is None:
-            entry, _ = self._sides.get((source, False, expired.purpose), (None, UP))
-        if entry is not None:
-            for pair in expired.pairs:
-                self._void(entry, pair, now)
+        """A link takes pairs back, perhaps after the end of their request."""
+        for origin in (True, False):
+            entry, _ = self._sides.get((source, origin, expired.purpose), (None, UP))
+            if entry is not None:
+                for pair in expired.pairs:
+                    self._void(entry, pair, now)
 
     @staticmethod
     def _void(entry: Entry, pair: PairId, now: Instant) -> None:
