@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from qnet.hardware import Platform
 from qnet.ids import LinkId, NodeId, OpId, PairId, RequestId, SlotId, pair_id
 from qnet.layers.link import (
     Accept,
@@ -106,6 +107,7 @@ class Bench:
         seed: of the interleaving, the labels and the outcomes.
         parameters: of qnp.
         cutoff: of every route.
+        platform: of every node.
     """
 
     def __init__(
@@ -116,7 +118,9 @@ class Bench:
         seed: int = 0,
         parameters: Mapping[str, Any] | None = None,
         cutoff: int | None = None,
+        platform: Platform = IDEAL.platform,
     ) -> None:
+        self.platform = platform
         self.luck = random.Random(seed)
         self.now = Instant(0)
         self.plans = {name: link_plan(name, ends) for name, ends in links.items()}
@@ -161,7 +165,7 @@ class Bench:
             route = Route(nodes, links, WERNER, 100.0, longest)
             ways[nodes[-1]] = (*ways.get(nodes[-1], ()), route)
         below = {plan.name: f"link:{plan.name}" for plan in own}
-        return NodeContext(name, IDEAL.platform, own, below, ways, parameters)
+        return NodeContext(name, self.platform, own, below, ways, parameters)
 
     # ------------------------------------------------------------ one step
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
+import msgspec
 import pytest
 
 from qnet.errors import LocalProtocolError, RemoteProtocolError
+from qnet.hardware import Platform
 from qnet.ids import CircuitId, LinkId, NodeId, PairId, RequestId
 from qnet.layers.link import Accept, Cancel, Err, ErrorCode, OkMeasured, RequestEnded, StopAccepting
 from qnet.layers.network import CircuitDown, CircuitUp, CloseCircuit, OpenCircuit
 from qnet.machine import Received
 from qnet.units import Duration, Instant
+from qnet_nodes.ideal import IDEAL
 from qnet_protocols.network.messages import Expire, Install
 from tests.machines.qnp_bench import RANDOM_BASES, Bench, chain, create
 
@@ -133,6 +136,36 @@ def test_qnp_serves_both_directions_at_once(seed: int) -> None:
     bench.run()
     bench.check_rest()
     assert len(bench.told[NodeId("n0")].good) == len(bench.told[NodeId("n3")].good) == 6
+
+
+def pooled(memory_slots: int) -> Platform:
+    """One communication slot for all links."""
+    return msgspec.structs.replace(IDEAL.platform, communication_slots=1, memory_slots=memory_slots)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_qnp_pooled_nodes_keep_half_of_their_memory_for_either_side(seed: int) -> None:
+    bench = chain(3, seed=seed, platform=pooled(4))
+    bench.ask("n3", Accept(NodeId("n0"), 0))
+    bench.ask("n0", create("n0/1", "n3", 20))
+    most = 0
+    while bench.machines[NodeId("n0")].state.asked:
+        bench.do(bench.luck.choice(bench.choices(pairs=True)))
+        for node in ("n1", "n2"):
+            most = max((most, *bench.machines[NodeId(node)].state.pairs[:2]))
+        assert all(request.store for asked in bench.asked.values() for request in asked)
+    assert most == 2
+    bench.run()
+    bench.check_rest()
+    bench.check_ends("n0", "n3")
+
+
+def test_qnp_refuses_a_relay_with_too_little_memory() -> None:
+    bench = delivered(3, 0, platform=pooled(1))
+    (end,) = bench.told[NodeId("n0")].ends[RequestId("n0/1")]
+    assert isinstance(end, Err)
+    assert end.code is ErrorCode.NORES
+    assert end.detail.startswith("n1 must have 2 memory slots to swap")
 
 
 # ---------------------------------------------------------------- ends before time

@@ -129,6 +129,7 @@ class Relay:
         circuit: which.
         hops: upstream, downstream.
         cutoff: longest wait, None for ever; may change.
+        room: pairs that may wait on each side; the oldest makes way for one more. None for no limit.
         order: which of several waiting pairs is swapped first.
         tick: swaps begin at multiples of it only, None at any time.
     """
@@ -140,6 +141,7 @@ class Relay:
         hops: tuple[Hop, Hop],
         *,
         cutoff: Duration | None,
+        room: int | None = None,
         order: Order = "oldest",
         tick: Duration | None = None,
     ) -> None:
@@ -147,6 +149,7 @@ class Relay:
         self._circuit = circuit
         self._hops = hops
         self.cutoff = cutoff
+        self._room = room
         self._order = order
         self._tick = tick
         self._entries: dict[PairId, _Entry] = {}
@@ -201,6 +204,9 @@ class Relay:
             self._discard(entry)
         elif self._tick is None or now % self._tick == 0:
             self._match(now)
+        waiting = self._waiting[side]
+        if self._room is not None and len(waiting) > self._room:
+            self._discard(next(iter(waiting.values())))
 
     def on_deadline(self, now: Instant) -> None:
         """Cutoffs first, then the tick."""

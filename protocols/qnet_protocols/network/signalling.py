@@ -3,9 +3,12 @@
 Theory
     INSTALL goes from head to tail along a route. Every node takes the circuit in or refuses it: its slots,
     the share of its links that circuits have reserved (at most 1), the number of its circuits; the tail end
-    also asks whether anybody accepts the purpose. The node upstream of a link chooses the *link label* of
-    the circuit, the purpose of its requests to that link; the node downstream accepts it. INSTALLED or
-    REFUSED come back. What the links are asked for: :mod:`.feeding`.
+    also asks whether anybody accepts the purpose. Where links share communication slots, half of the
+    memory slots is for either side, so that the pairs of one link never shut out the other.
+
+    The node upstream of a link chooses the *link label* of the circuit, the purpose of its requests to that
+    link; the node downstream accepts it. INSTALLED or REFUSED come back. What the links are asked for:
+    :mod:`.feeding`.
 
     A break (a neighbour lost, a link that fails three times in a row or brings nothing for the silence of
     the circuit) is told in both directions; every node forgets the circuit and frees its qubits.
@@ -149,6 +152,7 @@ class Signalling:
             install.circuit,
             (up, down),
             cutoff=install.cutoff,
+            room=max(1, self._platform.memory_slots // 2) if self._pooled else None,
             order=self._order,
             tick=self._tick,
         )
@@ -180,6 +184,11 @@ class Signalling:
             return self._lacking(f"must have at most {CIRCUIT_LIMIT} circuits")
         if up is not None and down is not None and self._platform.slots < 2:
             return self._lacking(f"must have 2 slots to swap, has {self._platform.slots}")
+        if up is not None and down is not None and self._pooled and self._platform.memory_slots < 2:
+            return self._lacking(
+                "must have 2 memory slots to swap, or a communication slot for each of its links, has "
+                f"{self._platform.memory_slots} memory slots"
+            )
         for link in (up, down):
             if link is None or not install.share:
                 continue
