@@ -1,15 +1,17 @@
-"""``qnet generate``: a topology file of a regular or random shape, or from GraphML, on the standard output."""
+"""``qnet generate``: a topology file of a regular or random shape, or from GraphML."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
+from qnet.errors import ConfigError
 from qnet.topology import compile_topology
 from qnet.topology.generate import (
     Hardware,
@@ -26,23 +28,54 @@ from qnet.topology.generate import (
 
 generate_app = App(
     name="generate",
-    help="Write a topology file of a regular or random shape to the standard output.",
+    help="Write a topology file of a regular or random shape.",
     help_format="markdown",
     default_parameter=Parameter(negative=""),
 )
 
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a generated network is for.
+
+    Attributes:
+        app: application, one with from_node and to_node.
+        pairs: that ``deliver`` asks for.
+        ends: names of the two nodes of the application; the first and the last one if not given.
+        out: file to write, which must not exist; the standard output if not given.
+    """
+
+    app: str = "deliver"
+    pairs: int = 100
+    ends: tuple[str, str] | None = None
+    out: Path | None = None
+
+
 HARDWARE: Final = Hardware()
-TASK: Final = Task()
-Flat = Annotated[Hardware, Parameter(name="*")]
+PURPOSE: Final = Purpose()
+Flat = Parameter(name="*")
 
 
-def show(sketch: Sketch, hardware: Hardware, app: str, pairs: int, ends: tuple[str, str]) -> None:
-    """Print the file, after it was compiled: what is printed is accepted by ``qnet check``."""
-    command = shlex.join(["qnet", *sys.argv[1:]])
-    parameters = {"pairs": pairs} if app == TASK.app else {}
-    text = write(sketch, hardware, Task(app, ends[0] or None, ends[1] or None, parameters), command)
+def give(sketch: Sketch, hardware: Hardware, purpose: Purpose) -> int:
+    """Write the file, after it was compiled: what is written is accepted by ``qnet check``."""
+    source, target = purpose.ends or (None, None)
+    parameters = {"pairs": purpose.pairs} if purpose.app == PURPOSE.app else {}
+    task = Task(purpose.app, source, target, parameters)
+    text = write(sketch, hardware, task, shlex.join(["qnet", *sys.argv[1:]]))
     compile_topology(tomllib.loads(text), "the generated network")
-    sys.stdout.write(text)
+    if purpose.out is None:
+        sys.stdout.write(text)
+        return 0
+    try:
+        with purpose.out.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as failure:
+        raise ConfigError(
+            f"must be a new file that can be written ({failure.strerror})",
+            path="--out",
+            value=str(purpose.out),
+        ) from failure
+    return 0
 
 
 @generate_app.command(name="chain")
@@ -50,10 +83,8 @@ def generate_chain(
     *,
     count: int = 5,
     length_m: float = 20_000.0,
-    hardware: Flat = HARDWARE,
-    app: str = "deliver",
-    pairs: int = 100,
-    ends: tuple[str, str] = ("", ""),
+    hardware: Annotated[Hardware, Flat] = HARDWARE,
+    purpose: Annotated[Purpose, Flat] = PURPOSE,
 ) -> int:
     """Nodes in a row.
 
@@ -61,12 +92,9 @@ def generate_chain(
         count: nodes.
         length_m: fibre between two neighbours.
         hardware: of all nodes and links.
-        app: application, one with from_node and to_node.
-        pairs: that ``deliver`` asks for.
-        ends: names of the two nodes of the application; the first and the last one if not given.
+        purpose: application and output.
     """
-    show(chain(count, length_m), hardware, app, pairs, ends)
-    return 0
+    return give(chain(count, length_m), hardware, purpose)
 
 
 @generate_app.command(name="ring")
@@ -74,10 +102,8 @@ def generate_ring(
     *,
     count: int = 6,
     length_m: float = 20_000.0,
-    hardware: Flat = HARDWARE,
-    app: str = "deliver",
-    pairs: int = 100,
-    ends: tuple[str, str] = ("", ""),
+    hardware: Annotated[Hardware, Flat] = HARDWARE,
+    purpose: Annotated[Purpose, Flat] = PURPOSE,
 ) -> int:
     """A chain whose ends are joined.
 
@@ -85,12 +111,9 @@ def generate_ring(
         count: nodes.
         length_m: fibre between two neighbours.
         hardware: of all nodes and links.
-        app: application, one with from_node and to_node.
-        pairs: that ``deliver`` asks for.
-        ends: names of the two nodes of the application; the first and the last one if not given.
+        purpose: application and output.
     """
-    show(ring(count, length_m), hardware, app, pairs, ends)
-    return 0
+    return give(ring(count, length_m), hardware, purpose)
 
 
 @generate_app.command(name="grid")
@@ -99,10 +122,8 @@ def generate_grid(
     rows: int = 3,
     columns: int = 3,
     length_m: float = 20_000.0,
-    hardware: Flat = HARDWARE,
-    app: str = "deliver",
-    pairs: int = 100,
-    ends: tuple[str, str] = ("", ""),
+    hardware: Annotated[Hardware, Flat] = HARDWARE,
+    purpose: Annotated[Purpose, Flat] = PURPOSE,
 ) -> int:
     """A square lattice.
 
@@ -111,12 +132,9 @@ def generate_grid(
         columns: of nodes.
         length_m: fibre between two neighbours.
         hardware: of all nodes and links.
-        app: application, one with from_node and to_node.
-        pairs: that ``deliver`` asks for.
-        ends: names of the two nodes of the application; the first and the last one if not given.
+        purpose: application and output.
     """
-    show(grid(rows, columns, length_m), hardware, app, pairs, ends)
-    return 0
+    return give(grid(rows, columns, length_m), hardware, purpose)
 
 
 @generate_app.command(name="star")
@@ -124,10 +142,8 @@ def generate_star(
     *,
     leaves: int = 4,
     length_m: float = 20_000.0,
-    hardware: Flat = HARDWARE,
-    app: str = "deliver",
-    pairs: int = 100,
-    ends: tuple[str, str] = ("", ""),
+    hardware: Annotated[Hardware, Flat] = HARDWARE,
+    purpose: Annotated[Purpose, Flat] = PURPOSE,
 ) -> int:
     """One node in the middle, joined with each of the others.
 
@@ -135,12 +151,9 @@ def generate_star(
         leaves: nodes around the centre.
         length_m: fibre from the centre to each of them.
         hardware: of all nodes and links.
-        app: application, one with from_node and to_node.
-        pairs: that ``deliver`` asks for.
-        ends: names of the two nodes of the application; two leaves if not given.
+        purpose: application and output.
     """
-    show(star(leaves, length_m), hardware, app, pairs, ends)
-    return 0
+    return give(star(leaves, length_m), hardware, purpose)
 
 
 @generate_app.command(name="geometric")
@@ -150,10 +163,8 @@ def generate_geometric(
     side_m: float = 50_000.0,
     radius_m: float = 25_000.0,
     seed: int = 1,
-    hardware: Flat = HARDWARE,
-    app: str = "deliver",
-    pairs: int = 100,
-    ends: tuple[str, str] = ("", ""),
+    hardware: Annotated[Hardware, Flat] = HARDWARE,
+    purpose: Annotated[Purpose, Flat] = PURPOSE,
 ) -> int:
     """Nodes at random places of a square, joined where they are close.
 
@@ -163,12 +174,9 @@ def generate_geometric(
         radius_m: nodes closer than this are joined.
         seed: of the places.
         hardware: of all nodes and links.
-        app: application, one with from_node and to_node.
-        pairs: that ``deliver`` asks for.
-        ends: names of the two nodes of the application; the first and the last one if not given.
+        purpose: application and output.
     """
-    show(geometric(count, side_m, radius_m, seed), hardware, app, pairs, ends)
-    return 0
+    return give(geometric(count, side_m, radius_m, seed), hardware, purpose)
 
 
 @generate_app.command(name="graphml")
@@ -178,10 +186,8 @@ def generate_graphml(
     *,
     detour: float = 1.0,
     default_length_m: float | None = None,
-    hardware: Flat = HARDWARE,
-    app: str = "deliver",
-    pairs: int = 100,
-    ends: tuple[str, str] = ("", ""),
+    hardware: Annotated[Hardware, Flat] = HARDWARE,
+    purpose: Annotated[Purpose, Flat] = PURPOSE,
 ) -> int:
     """The graph of a GraphML file, such as those of the Internet Topology Zoo.
 
@@ -190,10 +196,7 @@ def generate_graphml(
         detour: length of fibre per length of the great circle.
         default_length_m: of edges that give neither length nor positions; an error if not given.
         hardware: of all nodes and links.
-        app: application, one with from_node and to_node.
-        pairs: that ``deliver`` asks for.
-        ends: names of the two nodes of the application; the first and the last one if not given.
+        purpose: application and output.
     """
     sketch = graphml(file, detour=detour, default_length_m=default_length_m)
-    show(sketch, hardware, app, pairs, ends)
-    return 0
+    return give(sketch, hardware, purpose)

@@ -38,7 +38,7 @@ app.command(plugins_app)
 app.command(
     "qnet.cli.generating:generate_app",
     name="generate",
-    help="Write a topology file of a regular or random shape to the standard output.",
+    help="Write a topology file of a regular or random shape.",
 )
 
 Settings = Annotated[list[str] | None, Parameter(name="--set")]

@@ -185,3 +185,13 @@ def test_the_command_prints_a_file_and_refuses_a_wrong_one(capsys):
     assert "n9" in capsys.readouterr().err
     assert main(["generate", "ring", "--platform", "idle"]) == WRONG
     assert "idle" in capsys.readouterr().err
+
+
+def test_the_command_writes_a_new_file_and_no_old_one(tmp_path, capsys):
+    file = tmp_path / "chain.toml"
+    assert main(["generate", "chain", "--count", "3", "--out", str(file)]) == 0
+    written_text = file.read_text()
+    assert len(tomllib.loads(written_text)["links"]) == 2
+    assert main(["generate", "ring", "--out", str(file)]) == WRONG
+    assert "--out: must be a new file" in capsys.readouterr().err
+    assert file.read_text() == written_text
