@@ -50,6 +50,7 @@ from qnet_protocols.apps import (
 from qnet_protocols.heralding import midpoint
 from qnet_protocols.link import messages as egp
 from qnet_protocols.network import messages as qnp
+from qnet_protocols.purification import messages as purify
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -274,6 +275,34 @@ SAMPLES: list[Any] = [
         load.FlowResult("alice>bob", 20, 1, 17, {"TIMEOUT": 2}, 0, 17, 1.7, 0.0055, 0.0625),
     ),
     load.FlowOver(1),
+    purify.Begin(
+        "link:alice-bob",
+        REQUEST,
+        3,
+        0.9,
+        AT,
+        7,
+        "M",
+        BasisChoice(("X", "Z"), (0.5, 0.5)),
+        None,
+    ),
+    purify.Agreed("link:alice-bob", REQUEST),
+    purify.Refused("link:alice-bob", REQUEST, "bob must accept purpose 7 of alice, it does not"),
+    purify.Step(
+        "link:alice-bob",
+        REQUEST,
+        2,
+        (PAIR, PairId("alice-bob#43")),
+        (5, 11),
+        ("communication", "memory"),
+        AT,
+        1,
+    ),
+    purify.Bits("link:alice-bob", REQUEST, 2, (1,)),
+    purify.Decided("link:alice-bob", REQUEST, 2, "kept", (1,), ("communication", "memory"), AT),
+    purify.Dropped("link:alice-bob", REQUEST, (PAIR,)),
+    purify.Stop("link:alice-bob", REQUEST),
+    purify.End("link:alice-bob", REQUEST, 2, 5, 3, "2 of 3 pairs were made in time", False),
 ]
 
 
