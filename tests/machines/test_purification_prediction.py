@@ -69,7 +69,7 @@ def test_labels_of_perfect_pairs(name: str) -> None:
     turns = (6, 9, 0)[: circuit.pairs] if circuit.twirl else ()
     ops = operations(circuit, turns)
     some = list(product(LABELS, repeat=circuit.pairs))
-    for labels in some[:: 1 if circuit.pairs == 2 else 7]:
+    for labels in some[:: 1 if circuit.pairs == 2 else 21]:
         after, parities = labels_after(ops, labels)
         found = step(ops, [relabelled(pair((1.0, 1.0, 1.0)), label) for label in labels])
         for (one, two), state in found.items():
