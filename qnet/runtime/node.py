@@ -172,7 +172,9 @@ class Node:
             assert self._seams.network is not None
             add(NETWORK, self._seams.network.make_node(context), below=tuple(below.values()))
         if layer.purification is not None:
-            peers = self._platforms([*self._routes()])
+            pairs = [pair.split(">") for pair in layer.routes]
+            others = [NodeId(name) for pair in pairs if self.name in pair for name in pair]
+            peers = self._platforms([name for name in others if name != self.name])
             self._add_purifier(NETWORK, layer.purification, peers, incarnation)
 
     def _add_purifier(

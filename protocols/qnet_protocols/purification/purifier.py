@@ -7,7 +7,8 @@ Theory
     :mod:`.holdings`; what comes out: :mod:`.prediction`.
 
     *Service.* CREATE of kind K, M (purified, then measured at both ends) or R. ``minimum_fidelity`` and
-    ``max_time`` are those of purified pairs. With ``rounds`` = 0 everything is passed on as it is.
+    ``max_time`` are those of purified pairs. With ``rounds`` = 0 everything is passed on as it is; orders to open
+    and close circuits, and news of circuits, always are.
 
     *Void pairs.* If the machine below says EXPIRE at either end, that end tells the other (Dropped); both free
     what they hold of the pair and of anything made of it, and say EXPIRE for what they had handed up.
@@ -45,6 +46,7 @@ from qnet.errors import LocalProtocolError, RemoteProtocolError
 from qnet.ids import NodeId, PairId, RequestId
 from qnet.layers import link
 from qnet.layers.link import ErrorCode
+from qnet.layers.network import CloseCircuit, NetworkAnswer, OpenCircuit
 from qnet.machine import (
     Applied,
     DeadlineReached,
@@ -172,6 +174,8 @@ class Purifier:
                 return effects
             case link.Cancel(request=wanted):
                 return self._cancel(wanted)
+            case OpenCircuit() | CloseCircuit():
+                return [Request(request, to=bench.below)]
             case _:
                 raise LocalProtocolError(self._impossible(request, now))
 
@@ -240,6 +244,8 @@ class Purifier:
                 else ()
             )
             return [Indicate(indication, slots)]
+        if isinstance(indication, NetworkAnswer):
+            return [Indicate(indication)]
         match indication:
             case link.Ok():
                 work = self._work(indication.request)
