@@ -60,6 +60,7 @@ class Held(Record, frozen=True):
         created_at: earliest click behind it.
         raws: raw pairs that it was made of.
         since: when this end got it.
+        far_role: kind of slot of the other end's half; "" where it is not known, for raw pairs.
     """
 
     pair: PairId
@@ -72,6 +73,7 @@ class Held(Record, frozen=True):
     created_at: Instant
     raws: tuple[PairId, ...]
     since: Instant
+    far_role: str = ""
 
     @property
     def claim(self) -> Input:

@@ -25,7 +25,7 @@ from qnet.errors import RemoteProtocolError
 from qnet.ids import OpId, PairId, RequestId
 from qnet.layers import link
 from qnet.layers.link import ErrorCode
-from qnet.machine import Effect, Indicate, Release, Request, Send
+from qnet.machine import Effect, Indicate, Received, Release, Request, Send
 from qnet.physics.bell import fidelity_from_correlators
 from qnet.units import Duration, Instant
 from qnet_protocols.purification.holdings import Held, raw
@@ -220,8 +220,9 @@ class Origin:
                 return [*sacrificed(joint), *freed, Send(terms.remote, bits)]
         return []
 
-    def decided(self, work: Work, message: Decided, now: Instant) -> list[Effect]:
+    def decided(self, work: Work, event: Received, now: Instant) -> list[Effect]:
         """The peer's verdict. It may come while the program still runs: the peer had lost a pair."""
+        message: Decided = event.message
         match work.joining:
             case AwaitingVerdict(joint=joint, bits=bits, void=void) if joint.step == message.step:
                 effects: list[Effect] = []
@@ -241,7 +242,9 @@ class Origin:
         if message.verdict == "failed":
             return [*effects, Release(joint.inputs[0].slot)]
         theirs = Read(message.bits, message.roles, message.started_at)
-        _, made, _ = self._bench.joined(work.terms.remote, joint, bits, theirs, now)
+        # Both ends claim the same for the same instant, that of the verdict.
+        decided_at = event.sent_at
+        _, made = self._bench.joined(work.terms.remote, joint, bits, theirs, decided_at, now)
         if message.verdict == "kept":
             work.held[made.pair] = made
             return effects

@@ -195,9 +195,9 @@ class Peer:
         bench, terms, named = self._bench, work.terms, work.named
         joint, own = work.joining.joint, work.joining.bits
         theirs = Read(work.early.bits, named.roles, named.started_at)
-        success, made, _ = bench.joined(terms.remote, joint, own, theirs, now)
+        success, made = bench.joined(terms.remote, joint, own, theirs, now, now)
         there_at = Instant(now + work.transit)
-        goodness = bench.at(terms.remote, made, named.roles[0], there_at).goodness
+        goodness = bench.at(terms.remote, made, there_at).goodness
         last = made.level >= bench.parameters.rounds
         enough = goodness >= terms.minimum_fidelity
         if success and enough and (last or bench.parameters.until_fidelity):

@@ -336,7 +336,7 @@ class Purifier:
             case Refused(detail=detail) if not work.agreed:
                 return self._origin.end(work, ErrorCode.REJECTED, detail, tell=False)
             case Decided():
-                return self._origin.decided(work, event.message, now)
+                return self._origin.decided(work, event, now)
             case Stop():
                 return self._origin.end(work, cancelled=True)
             case _:

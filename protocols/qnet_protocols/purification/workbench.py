@@ -20,6 +20,7 @@ from qnet.ids import NodeId, OpId, PairId, RequestId, SlotId
 from qnet.layers import link
 from qnet.machine import Apply, Effect, Indicate, Release, Send
 from qnet.physics.bell import Correlators, correction_gate, fidelity_from_correlators, label_xor
+from qnet.physics.gates import depolarising_from_fidelity
 from qnet.program import Draw, Gate, Measure, Program
 from qnet.seams import PurifierContext
 from qnet.units import PS_PER_S, Duration, Instant
@@ -163,16 +164,23 @@ class Workbench:
     # ------------------------------------------------------------ predictions
 
     def joined(
-        self, remote: NodeId, joint: Joint, own: tuple[int, ...], theirs: Read, now: Instant
-    ) -> tuple[bool, Held, Prediction]:
-        """Whether a step has succeeded, and what it has made, at ``now``.
+        self,
+        remote: NodeId,
+        joint: Joint,
+        own: tuple[int, ...],
+        theirs: Read,
+        at: Instant,
+        now: Instant,
+    ) -> tuple[bool, Held]:
+        """Whether a step has succeeded, and what it has made.
 
         Args:
             remote: the other end.
             joint: this end's part.
             own: bits read here.
             theirs: the other end's part.
-            now: this instant, at which both programs are over.
+            at: instant of the claim, at which both programs are over.
+            now: this instant.
         """
         mine = Read(own, self.roles(joint), joint.started_at)
         first, second = (mine, theirs) if self._side(remote) == 0 else (theirs, mine)
@@ -189,7 +197,7 @@ class Workbench:
                 Side(two, second.roles, second.started_at, second.bits),
             ),
             parities,
-            now,
+            at,
         )
         base = joint.inputs[0]
         made = Held(
@@ -199,12 +207,13 @@ class Workbench:
             label=label,
             correlators=found.correlators,
             error=self._error(found),
-            at=now,
+            at=at,
             created_at=min(pair.created_at for pair in joint.inputs),
             raws=tuple(raw for pair in joint.inputs for raw in pair.raws),
             since=now,
+            far_role=theirs.roles[0],
         )
-        return success, made, found
+        return success, made
 
     def _error(self, found: Prediction) -> float:
         if self.circuit.ones:
@@ -212,11 +221,11 @@ class Workbench:
             return max(found.error, 1.0 - found.goodness)
         return found.error
 
-    def at(self, remote: NodeId, pair: Held, role: str, until: Instant) -> Input:
-        """The claim of a pair that waits at both ends until ``until``; ``role`` of the other end's slot."""
+    def at(self, remote: NodeId, pair: Held, until: Instant) -> Input:
+        """The claim of a purified pair that waits at both ends until ``until``."""
         sides = (
             Side(self.platform, (self.platform.role_of(pair.slot),), pair.at, ()),
-            Side(self.peers[remote], (role,), pair.at, ()),
+            Side(self.peers[remote], (pair.far_role,), pair.at, ()),
         )
         return stored(pair.claim, sides, until)
 
@@ -294,14 +303,14 @@ class Workbench:
         terms, held = work.terms, output.held
         self._remember(work, output)
         turned = terms.final is not None and terms.final != held.label
-        a, b, c = held.correlators
-        error = held.error
+        claim = held.claim
         if turned:
-            # The origin's gate: its noise is known, the storage of its duration is left to the error.
-            gates = (self.platform if terms.origin else self.peers[terms.remote]).gate_1q
-            factor = 1.0 - 2.0 * (1.0 - gates.fidelity)
-            a, b, c = a * factor, b * factor, c * factor
-            error = min(1.0, error + self._gate_storage(terms.remote, gates.duration_s))
+            # The origin's gate, which the peer counts on: a Pauli gate lets dephasing go on as before.
+            gate = (self.platform if terms.origin else self.peers[terms.remote]).gate_1q
+            claim = self.at(terms.remote, held, now) if terms.origin else claim
+            factor = 1.0 - depolarising_from_fidelity(gate.fidelity, 1)
+            a, b, c = claim.correlators
+            claim = Input((a * factor, b * factor, c * factor), claim.error, claim.at)
         ok = link.Ok(
             request=terms.request,
             pair=held.pair,
@@ -311,24 +320,16 @@ class Workbench:
             purpose=terms.purpose,
             slot=held.slot,
             label=terms.final if turned and terms.final is not None else held.label,
-            goodness=fidelity_from_correlators((a, b, c)),
-            goodness_error=error,
-            goodness_at=now,
+            goodness=claim.goodness,
+            goodness_error=claim.error,
+            goodness_at=claim.at,
             created_at=held.created_at,
             requested_at=terms.requested_at,
-            correlators=(a, b, c),
+            correlators=claim.correlators,
             kind=terms.kind,
             settled=terms.origin or not turned,
         )
         return [Indicate(ok, (held.slot,))]
-
-    def _gate_storage(self, remote: NodeId, span_s: float) -> float:
-        """What two qubits may lose during ``span_s``, whichever slots they are in."""
-        return sum(
-            span_s / min(memory.t2_s, memory.t1_s)
-            for platform in (self.platform, self.peers[remote])
-            for memory in (platform.communication, platform.memory)
-        )
 
     def _remember(self, work: Work, output: Output) -> None:
         terms, held = work.terms, output.held
