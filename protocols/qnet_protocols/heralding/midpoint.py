@@ -83,9 +83,6 @@ from qnet.units import Instant
 
 _T = TypeVar("_T")
 
-PER_INCARNATION: Final = 2**40
-"""Sequence numbers (of a station) and run numbers (of an end) set aside for each of its incarnations."""
-
 # ---------------------------------------------------------------- messages
 
 
@@ -182,7 +179,7 @@ class MidpointEnd:
         self._link = context.link
         self._flight_longer = max(context.link.flights)
         self._flight_own = context.link.flights[context.side]
-        self._state: EndState = Idle(runs=context.incarnation * PER_INCARNATION)
+        self._state: EndState = Idle(runs=context.incarnation * physical.PER_INCARNATION)
 
     @property
     def state(self) -> EndState:
@@ -368,7 +365,7 @@ class MidpointStation:
         self._link = link
         self._labels = dict(labels)
         self._flight_longer = max(link.flights)
-        self._state = StationState(last_sequence=incarnation * PER_INCARNATION)
+        self._state = StationState(last_sequence=incarnation * physical.PER_INCARNATION)
 
     @property
     def state(self) -> StationState:

@@ -45,6 +45,9 @@ from qnet_protocols.link.queue import Terms
 QUEUE_LIMIT: Final = 64
 """Requests of both ends that a link keeps at a time."""
 
+PRIORITY_LIMIT: Final = 15
+"""The largest queue number."""
+
 BASES: Final = ("X", "Y", "Z", "Z+X", "Z-X")
 
 _ROUND_TRIPS_PER_ANSWER: Final = 3
@@ -171,7 +174,10 @@ def _malformed(create: Create, context: EndContext) -> Refusal | None:
         (create.max_time >= 0, f"max_time must be >= 0 ps, got {create.max_time}"),
         (create.kind in ("K", "M", "R"), f"kind must be K, M or R on a link, got {create.kind}"),
         (0 <= create.purpose < 2**16, f"purpose must obey 0 <= p < 65536, got {create.purpose}"),
-        (0 <= create.priority <= 15, f"priority must obey 0 <= p <= 15, got {create.priority}"),
+        (
+            0 <= create.priority <= PRIORITY_LIMIT,
+            f"priority must obey 0 <= p <= {PRIORITY_LIMIT}, got {create.priority}",
+        ),
         (
             create.kind == "K" or not create.atomic,
             f"atomic must be False for kind {create.kind}, which keeps no pairs at both ends",

@@ -20,6 +20,8 @@ Sources
 
 from __future__ import annotations
 
+import msgspec
+
 from qnet.ids import OpId, RequestId, SlotId
 from qnet.machine import Record
 from qnet.units import Instant
@@ -85,6 +87,14 @@ class Attempting(Record, frozen=True):
     ask_at: Instant | None
     yield_at: Instant | None = None
 
+    def asked(self, asks: int, ask_at: Instant | None) -> Attempting:
+        """The same after one more comparison."""
+        return msgspec.structs.replace(self, asks=asks, ask_at=ask_at)
+
+    def until(self, yield_at: Instant | None) -> Attempting:
+        """The same with another end of the lease."""
+        return msgspec.structs.replace(self, yield_at=yield_at)
+
 
 class Heralded(Record, frozen=True):
     """A heralded pair.
@@ -106,6 +116,10 @@ class Heralded(Record, frozen=True):
     label: tuple[int, int]
     clicked_at: Instant
     deliver_at: Instant
+
+    def moved(self, slot: SlotId) -> Heralded:
+        """The same in another slot."""
+        return msgspec.structs.replace(self, slot=slot)
 
 
 class Correcting(Record, frozen=True):

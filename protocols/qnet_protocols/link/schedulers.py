@@ -41,7 +41,7 @@ Sources
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from qnet.machine import Record
 from qnet.units import Instant
@@ -56,6 +56,19 @@ class Turn(Record, frozen=True):
 
     entry: Agreed
     begin: Instant
+
+
+class Chooser(Protocol):
+    """What the turns of an end need to know of a scheduler."""
+
+    @property
+    def tag(self) -> float:
+        """Start tag of a request that is agreed now."""
+        ...
+
+    def next(self, entries: Iterable[Agreed], boundary: Instant) -> Turn | None:
+        """The turn after ``boundary``, None if no entry wants a pair."""
+        ...
 
 
 class Scheduler:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from qnet_protocols.heralding.midpoint import PER_INCARNATION
+from qnet.layers.physical import PER_INCARNATION
 
 NAMED_LIMIT: Final = 64
 """Lost pairs that are named one by one; of more, the last ones."""

@@ -38,7 +38,7 @@ from typing import Final
 
 from qnet.ids import LinkId, RequestId, SlotId, attempt_id
 from qnet.machine import Acquire, Effect, Release, Withdraw
-from qnet.units import Duration, Instant
+from qnet.units import Instant
 from qnet_protocols.link.admission import Timing
 from qnet_protocols.link.generation import AwaitingSlot, Heralded
 from qnet_protocols.link.queue import Agreed
@@ -83,20 +83,30 @@ class Slots:
             return state, [Acquire(_memory_token(token, k), "memory") for k in range(wanted)]
         return state, [Acquire(token)]
 
-    def got(self, state: AwaitingSlot, token: str, slot: SlotId) -> tuple[AwaitingSlot, bool]:
-        """A slot came for ``state``: what is missing now, and whether it was the last one."""
-        if token == state.token:
-            return state, True
+    def wants(self, state: AwaitingSlot, token: str) -> bool:
+        """Whether a slot given for ``token`` is one that ``state`` waits for."""
+        if state.memory:
+            return token.startswith(f"{state.token}/m")
+        return token == state.token
+
+    def got_memory(self, state: AwaitingSlot, slot: SlotId) -> AwaitingSlot:
+        """A memory slot came for ``state``; the communication slot is asked for after the last."""
         self._reserved.setdefault(state.request, []).append(slot)
-        left = state.memory - 1
-        return _asked(state, left, state.asks, state.ask_at), False
+        return _asked(state, state.memory - 1, state.asks, state.ask_at)
+
+    def resumed(self, state: AwaitingSlot) -> AwaitingSlot:
+        """The peer knows that there was none, and is told when there is one again."""
+        return _asked(state, state.memory, max(1, state.asks), state.ask_at)
 
     def withdraw(self, state: AwaitingSlot) -> list[Effect]:
         """Take back what has not been given."""
         if not state.memory:
             return [Withdraw(state.token)]
         # Slots are given in the order of the tokens or not; a token that was answered is harmless.
-        return [Withdraw(_memory_token(state.token, k)) for k in range(state.memory + self._given(state))]
+        return [
+            Withdraw(_memory_token(state.token, k))
+            for k in range(state.memory + self._given(state))
+        ]
 
     def _given(self, state: AwaitingSlot) -> int:
         return len(self._reserved.get(state.request, ()))
@@ -104,7 +114,9 @@ class Slots:
     def told(self, state: AwaitingSlot, now: Instant) -> AwaitingSlot:
         """The peer was told that there is none."""
         asks = state.asks + 1
-        again = Instant(now + (self._timing.answer_wait << state.asks)) if asks < ASK_LIMIT else None
+        again = (
+            Instant(now + (self._timing.answer_wait << state.asks)) if asks < ASK_LIMIT else None
+        )
         return _asked(state, state.memory, asks, again)
 
     def use(self, request: RequestId) -> SlotId:
@@ -145,5 +157,3 @@ def _asked(state: AwaitingSlot, memory: int, asks: int, ask_at: Instant | None) 
 
 def _memory_token(token: str, k: int) -> str:
     return f"{token}/m{k}"
-
-
