@@ -137,7 +137,7 @@ class Delivery:
 
     def _next_op(self) -> OpId:
         self._operations += 1
-        return OpId(f"{self._link}:{self._prefix}{self._operations}")
+        return OpId(f"link:{self._link}/{self._prefix}{self._operations}")
 
     # ------------------------------------------------------------ when a program has ended
 
