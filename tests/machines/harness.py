@@ -157,7 +157,9 @@ class Net:
             machines = {"link": PROTOCOL.make_end(end), "physical": SCHEME.make_end(end)}
             free = {SlotId(slot): "" for slot in range(slots[side])}
             self.nodes[name] = Node(name, machines, free)
-        self.nodes[STATION] = Node(STATION, {"station": SCHEME.make_station(StationContext(self.plan))})
+        self.nodes[STATION] = Node(
+            STATION, {"station": SCHEME.make_station(StationContext(self.plan))}
+        )
 
     # ------------------------------------------------------------ driving
 

@@ -239,7 +239,7 @@ def test_net_silent_peer_ends_with_other():
 
 @pytest.mark.parametrize("origin", [ALICE, BOB])
 def test_net_lost_acceptances_end_it_at_both(origin):
-    network = net(fault=dropping(Accepted, first=3))
+    network = net(fault=dropping(Accepted, first=PROPOSE_TRIES))
     request = network.create(0, origin, "1")
     network.run().verify()
     assert ends(network, ALICE) == ends(network, BOB) == {request: ErrorCode.OTHER}

@@ -310,7 +310,8 @@ class EgpEnd:
         state = self._turns.state
         if isinstance(state, gen.Correcting) and state.op == op:
             self._turns.state = gen.Delivering(state.pair)
-            return [] if state.left is None else [Release(state.left)]
+            left: list[Effect] = [] if state.left is None else [Release(state.left)]
+            return left + (self._deliver(now) if now > state.pair.deliver_at else [])
         slots = self._delivery.returning.pop(op, None)
         if slots is None:
             raise LocalProtocolError(self._impossible(Applied(op, outcomes), now))
@@ -360,9 +361,8 @@ class EgpEnd:
     def _check(self, event: Input, now: Instant) -> None:
         serving = gen.request_of(self._turns.state)
         assert serving is None or self._queue.get(serving) is not None
-        if self._due is not None and self._due <= now:
-            # A program that ended late, or a node that stood still: what is due is done at once.
-            assert not isinstance(event, DeadlineReached), self._impossible(event, now)
+        assert self._due is None or self._due >= now
+        assert self._due != now or not isinstance(event, DeadlineReached)
 
     def _impossible(self, event: object, now: Instant) -> str:
         what = f"{event.kind} from {event.source}" if isinstance(event, Received) else repr(event)
