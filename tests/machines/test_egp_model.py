@@ -56,7 +56,7 @@ def play(creates, cancels, stops, slots, seed, hold, rates, parameters):
     uniform = KeyedRandom(seed, "optics", "luck").uniform
     net = Net(
         slots=slots,
-        memory=(3, 3),
+        memory=(4, 4),
         protocol_parameters=parameters,
         success=lambda run: 1 + int(3 * uniform()),
         pattern=lambda run: PATTERNS[int(4 * uniform())],

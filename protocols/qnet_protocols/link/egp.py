@@ -252,7 +252,9 @@ class EgpEnd:
                 raise RemoteProtocolError(self._impossible(event, now))
 
     def _heard_of(self, boundary: Instant, last_sequence: int) -> None:
-        self._endings.boundary = max(self._endings.boundary, boundary)
+        if boundary > self._endings.boundary:
+            self._endings.boundary = boundary
+            self._queue.version += 1
         self._turns.expected.reached(last_sequence)
 
     def _on_close(self, message: Close, now: Instant) -> list[Effect]:
