@@ -218,7 +218,7 @@ SAMPLES: list[Any] = [
     egp.Closed(LINK, REQUEST, 16, 41, AT),
     egp.CompareProgress(LINK, REQUEST, 17, AT, Instant(AT + 1)),
     egp.NoSlot(LINK, ATTEMPT),
-    egp.HaveSlot(LINK, ATTEMPT),
+    egp.HaveSlot(LINK, ATTEMPT, True),
     egp.RoundOutcome(LINK, 42, "Y", 1),
     qnp.Install(
         CIRCUIT,

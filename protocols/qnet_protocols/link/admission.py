@@ -203,7 +203,7 @@ def _malformed(create: Create, context: EndContext) -> Refusal | None:
 def _bad_basis(name: str, choice: BasisChoice) -> Refusal | None:
     weights = choice.weights
     sound = (
-        len(choice.bases) == len(weights) >= 1
+        len(choice.bases) == len(weights) > 0
         and set(choice.bases) <= set(BASES)
         and all(0.0 <= weight < float("inf") for weight in weights)
         and sum(weights) > 0.0

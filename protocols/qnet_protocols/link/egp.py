@@ -241,8 +241,8 @@ class EgpEnd:
                 return self._on_compare(event, message, now)
             case NoSlot(attempt=attempt):
                 return self._turns.on_no_slot(attempt, now)
-            case HaveSlot(attempt=attempt):
-                return self._turns.on_have_slot(attempt, now)
+            case HaveSlot():
+                return self._turns.on_have_slot(message, now)
             case RoundOutcome(sequence=sequence, basis=basis, outcome=outcome):
                 if basis != self._rounds.basis(sequence) or outcome not in (0, 1):
                     raise RemoteProtocolError(self._impossible(event, now))

@@ -58,6 +58,20 @@ class AwaitingSlot(Record, frozen=True):
     ask_at: Instant | None
 
 
+class Offering(Record, frozen=True):
+    """This end, which had told the peer that it has no slot, has ``slot`` and asks whether to attempt.
+
+    ``asks`` times so far, again at ``ask_at``; it gives the slot back at ``yield_at``.
+    """
+
+    request: RequestId
+    index: int
+    slot: SlotId
+    asks: int
+    ask_at: Instant | None
+    yield_at: Instant
+
+
 class Yielded(Record, frozen=True):
     """The slots were given back because the peer has none; asked for again at ``resume_at``."""
 
@@ -136,7 +150,9 @@ class Delivering(Record, frozen=True):
     pair: Heralded
 
 
-Generation = Resting | Waiting | AwaitingSlot | Yielded | Attempting | Correcting | Delivering
+Generation = (
+    Resting | Waiting | AwaitingSlot | Offering | Yielded | Attempting | Correcting | Delivering
+)
 
 
 def request_of(state: Generation) -> RequestId | None:

@@ -147,12 +147,16 @@ class NoSlot(Message, frozen=True):
 
 
 class HaveSlot(Message, frozen=True):
-    """The sender, who had none, has got a slot for ``attempt`` and attempts."""
+    """The sender has a slot for ``attempt``.
+
+    ``asks``: it had none before and attempts when the peer says the same; else it attempts already.
+    """
 
     kind: ClassVar[str] = "link.egp/have_slot@1"
     reliable: ClassVar[bool] = False
     link: LinkId
     attempt: AttemptId
+    asks: bool
 
 
 class RoundOutcome(Message, frozen=True):

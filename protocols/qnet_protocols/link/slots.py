@@ -11,6 +11,10 @@ Theory
     * the *master* (end A) keeps its slot, for ``ask_wait`` at the longest; then it gives up in its
       turn, says ``NoSlot``, and asks again after a time that differs from link to link.
 
+    * An end that said ``NoSlot`` does not attempt before the other one has confirmed: it offers its
+      slot with ``HaveSlot``. Otherwise its first photons could meet those of a peer that is just
+      giving up for the ``NoSlot`` on its way, and a pair would be lost.
+
     So a slot is held while waiting for another node only towards higher names, beyond the time of a
     message: slots are taken in one order everywhere, as with Dijkstra's philosophers, and a circle
     of links, each with a slot at one node and waiting for one at the next, dissolves at the link that
@@ -118,6 +122,11 @@ class Slots:
             Instant(now + (self._timing.answer_wait << state.asks)) if asks < ASK_LIMIT else None
         )
         return _asked(state, state.memory, asks, again)
+
+    def again(self, asks: int, now: Instant) -> Instant | None:
+        """When to say the same again that was said ``asks`` times, None if often enough."""
+        wait = self._timing.answer_wait << (asks - 1)
+        return Instant(now + wait) if asks < ASK_LIMIT else None
 
     def use(self, request: RequestId) -> SlotId:
         """A reserved memory slot for a pair of ``request``."""

@@ -126,45 +126,61 @@ class Turns:
         if state.memory:
             self.state = self._slots.got_memory(state, slot)
             return [] if self.state.memory else [Acquire(state.token)]
-        effects = self.attempt(entry, slot, now)
-        if state.asks and isinstance(self.state, gen.Attempting):
-            attempt = attempt_id(state.request, state.index)
-            effects.append(Send(self._remote, HaveSlot(self._link, attempt)))
-        return effects
+        if not state.asks:
+            return self.attempt(entry, slot, now)
+        lease = self._slots.lease(now)
+        self.state = gen.Offering(state.request, state.index, slot, 0, now, lease)
+        return self._offer(self.state, now)
+
+    def _offer(self, state: gen.Offering, now: Instant) -> list[Effect]:
+        asks = state.asks + 1
+        again = self._slots.again(asks, now)
+        self.state = gen.Offering(
+            state.request, state.index, state.slot, asks, again, state.yield_at
+        )
+        return [self._have_slot(state, asks=True)]
+
+    def _have_slot(self, state: gen.Offering | gen.Attempting, *, asks: bool) -> Effect:
+        attempt = attempt_id(state.request, state.index)
+        return Send(self._remote, HaveSlot(self._link, attempt, asks))
 
     def on_no_slot(self, attempt: AttemptId, now: Instant) -> list[Effect]:
         """The peer has no slot for ``attempt``."""
         state = self.state
-        if not isinstance(state, gen.Attempting):
+        if not isinstance(state, gen.Attempting | gen.Offering):
             return []
         if attempt != attempt_id(state.request, state.index):
             return []
         if not self._master:
             return self._yield(state, now)
-        if state.yield_at is None:
+        if isinstance(state, gen.Attempting) and state.yield_at is None:
             self.state = state.until(self._slots.lease(now))
         return []
 
-    def on_have_slot(self, attempt: AttemptId, now: Instant) -> list[Effect]:
-        """The peer, which had none, has a slot for ``attempt``."""
+    def on_have_slot(self, message: HaveSlot, now: Instant) -> list[Effect]:
+        """The peer, which may have had none, has a slot."""
         state = self.state
         if isinstance(state, gen.Resting | gen.Waiting | gen.Correcting | gen.Delivering):
             return []
-        if attempt != attempt_id(state.request, state.index):
+        if message.attempt != attempt_id(state.request, state.index):
             return []
         match state:
             case gen.Attempting():
                 self.state = state.until(None)
-                return []
+                return [self._have_slot(state, asks=False)] if message.asks else []
+            case gen.Offering(slot=slot):
+                entry = self._entry(state)
+                assert entry is not None
+                answer = [self._have_slot(state, asks=False)] if message.asks else []
+                return [*self.attempt(entry, slot, now), *answer]
             case gen.Yielded():
                 return self._resume(state, now)
-            case _:
-                if not state.asks:
-                    return []
-                # It does not know that there is none here: it would hold its slot in vain.
-                return [Send(self._remote, NoSlot(self._link, attempt))]
+            case gen.AwaitingSlot():
+                # The peer does not know that there is none here: it would hold its slot in vain.
+                self.state = self._slots.resumed(state)
+                return [Send(self._remote, NoSlot(self._link, message.attempt))]
 
-    def _yield(self, state: gen.Attempting, now: Instant) -> list[Effect]:
+    def _yield(self, state: gen.Attempting | gen.Offering, now: Instant) -> list[Effect]:
         effects = self._leave()
         resume_at = self._slots.back_off(now, master=self._master)
         self.state = gen.Yielded(state.request, state.index, resume_at)
@@ -188,6 +204,8 @@ class Turns:
             case gen.Attempting(request, index):
                 stop = Request(physical.StopAttempts(attempt_id(request, index)))
                 return [stop, *self._slots.unreserve(request)]
+            case gen.Offering(request=request, slot=slot):
+                return [Release(slot), *self._slots.unreserve(request)]
             case gen.Correcting() | gen.Delivering():
                 return self._delivery.drop(state)
             case _:
@@ -264,7 +282,9 @@ class Turns:
         """Ask the peer, tell it, give up or begin again, as the time has come."""
         state = self.state
         match state:
-            case gen.Attempting(request, index, yield_at=at) if at is not None and at <= now:
+            case gen.Attempting(request, index, yield_at=at) | gen.Offering(
+                request, index, yield_at=at
+            ) if at is not None and at <= now:
                 told = NoSlot(self._link, attempt_id(request, index))
                 return [*self._yield(state, now), Send(self._remote, told)]
             case gen.Attempting(request, index, ask_at=at) if at is not None and at <= now:
@@ -273,6 +293,8 @@ class Turns:
                 boundary = self._endings.boundary
                 asked = CompareProgress(self._link, request, index - 1, state.since, boundary)
                 return [Send(self._remote, asked)]
+            case gen.Offering(ask_at=at) if at is not None and at <= now:
+                return self._offer(state, now)
             case gen.AwaitingSlot(request, index, ask_at=at) if at is not None and at <= now:
                 self.state = self._slots.told(state, now)
                 return [Send(self._remote, NoSlot(self._link, attempt_id(request, index)))]
@@ -285,7 +307,9 @@ class Turns:
         match self.state:
             case gen.Waiting(start=at) | gen.Yielded(resume_at=at):
                 return at
-            case gen.Attempting(ask_at=at, yield_at=lease):
+            case (
+                gen.Attempting(ask_at=at, yield_at=lease) | gen.Offering(ask_at=at, yield_at=lease)
+            ):
                 return min((due for due in (at, lease) if due is not None), default=None)
             case gen.AwaitingSlot(ask_at=at):
                 return at
