@@ -286,7 +286,15 @@ class Turns:
                 request, index, yield_at=at
             ) if at is not None and at <= now:
                 told = NoSlot(self._link, attempt_id(request, index))
-                return [*self._yield(state, now), Send(self._remote, told)]
+                # A peer that does not answer may be at another pair.
+                compare = CompareProgress(
+                    self._link, request, index - 1, now, self._endings.boundary
+                )
+                return [
+                    *self._yield(state, now),
+                    Send(self._remote, told),
+                    Send(self._remote, compare),
+                ]
             case gen.Attempting(request, index, ask_at=at) if at is not None and at <= now:
                 asks = state.asks + 1
                 self.state = state.asked(asks, self._next_ask(asks, now))
