@@ -428,7 +428,7 @@ class Net:
                 return 500_000
             case Draw(weights):
                 self.draws += 1
-                outcomes.append(self.draws % len(weights))
+                outcomes.append((self.draws + self.draws // 2) % len(weights))
                 return 0
             case Measure():
                 several = step.choice is not None
