@@ -207,7 +207,6 @@ def _bad_basis(name: str, choice: BasisChoice) -> Refusal | None:
         and set(choice.bases) <= set(BASES)
         and all(0.0 <= weight < float("inf") for weight in weights)
         and sum(weights) > 0.0
-        and len(choice.rotation_rad) == 3
         and all(abs(angle) < float("inf") for angle in choice.rotation_rad)
     )
     if sound:
