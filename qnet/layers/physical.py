@@ -6,11 +6,14 @@ them and answers both with one sequence number per success.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from qnet.ids import AttemptId, SlotId
 from qnet.machine import Record
 from qnet.units import Instant
+
+PER_INCARNATION: Final = 2**40
+"""Sequence numbers (of a station) and run numbers (of an end) set aside for each of its incarnations."""
 
 HeraldFault = Literal["QUEUE_MISMATCH", "NO_CLASSICAL_OTHER"]
 """Why a click could not be matched: the two ends attempt under different ids, or only one end spoke."""

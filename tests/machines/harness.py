@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from qnet.hardware import Coherence, Emission, Operation, Platform, Readout
 from qnet.ids import AttemptId, LinkId, NodeId, PairId, RequestId, SlotId
 from qnet.layers import link as service
 from qnet.machine import (
@@ -32,6 +33,7 @@ from qnet.machine import (
     Indicate,
     Indicated,
     Observed,
+    PeerLost,
     Received,
     Release,
     Request,
@@ -40,11 +42,11 @@ from qnet.machine import (
     Withdraw,
 )
 from qnet.plan import Estimate, LinkOptics, LinkPlan
-from qnet.program import Gate
+from qnet.plugins import find
+from qnet.program import Draw, Gate, Initialise, Measure
 from qnet.seams import EndContext, StationContext
 from qnet.units import Duration, Instant
 from qnet_protocols.heralding.double_click import LABELS, SCHEME
-from qnet_protocols.link.egp import PROTOCOL
 
 ALICE, BOB, STATION = NodeId("alice"), NodeId("bob"), NodeId("station")
 LINK = LinkId("alice-bob")
@@ -52,6 +54,23 @@ NANOSECOND = 1_000
 FLIGHTS = (3_000 * NANOSECOND, 5_000 * NANOSECOND)
 CYCLE = 20_000 * NANOSECOND
 PATTERNS = tuple(LABELS)
+
+PLATFORM = Platform(
+    "test",
+    2,
+    4,
+    Coherence(),
+    Coherence(),
+    Operation(0.2e-6),
+    Operation(1e-6),
+    Operation(0.5e-6),
+    Readout(3e-6),
+    Emission(1.55e-6, 1.0, 20e-6),
+)
+"""Processor of both ends."""
+
+MEMORY = 100
+"""Number of the first memory slot."""
 
 Fault = Callable[[NodeId, NodeId, Any, int], tuple[int, ...]]
 """(source, target, message, how many before it) -> extra delays of its copies; () loses it."""
@@ -97,17 +116,20 @@ class Half:
     pair: int
     label: list[int]
     """Shared by both halves: the Bell label, changed by corrections."""
+    bits: dict[str, int]
+    """Shared: outcome of the half that was measured first, by basis."""
 
 
 @dataclass
 class Node:
     name: NodeId
     machines: dict[str, Any]
+    incarnation: int = 0
     slots: dict[SlotId, str] = field(default_factory=dict)
     waiting: list[Acquire] = field(default_factory=list)
     queue: deque[tuple[str, Any]] = field(default_factory=deque)
     arm: Arm | None = None
-    busy: dict[str, SlotId] = field(default_factory=dict)
+    busy: dict[str, tuple[SlotId, ...]] = field(default_factory=dict)
 
 
 @dataclass(order=True)
@@ -126,6 +148,7 @@ class Net:
         success: number of the run -> index (from 1) of its first successful attempt.
         pattern: number of the run -> click pattern.
         fault: what happens to a message.
+        memory: memory slots of alice and of bob.
         hold: how long the application keeps a pair before it releases it, in picoseconds.
     """
 
@@ -133,6 +156,7 @@ class Net:
         self,
         *,
         slots: tuple[int, int] = (1, 1),
+        memory: tuple[int, int] = (0, 0),
         success: Callable[[int], int] = lambda run: 1 + run % 3,
         pattern: Callable[[int], tuple[int, ...]] = lambda run: PATTERNS[run % 4],
         fault: Fault | None = None,
@@ -140,6 +164,7 @@ class Net:
         **changes: Any,
     ) -> None:
         self.plan = link_plan(**changes)
+        self.restarted: set[NodeId] = set()
         self.now = 0
         self.success, self.pattern, self.fault, self.hold = success, pattern, fault, hold
         self.said: list[tuple[int, NodeId, Any]] = []
@@ -148,16 +173,44 @@ class Net:
         self.truth: dict[tuple[NodeId, PairId], tuple[int, tuple[int, ...], int]] = {}
         self.created: list[tuple[NodeId, RequestId]] = []
         self.runs = 0
+        self.draws = 0
         self.click: tuple[Event, int, dict[NodeId, Arm]] | None = None
         self._heap: list[Event] = []
         self._order = 0
         self.nodes: dict[NodeId, Node] = {}
         for side, name in enumerate(self.plan.ends):
-            end = EndContext(name, self.plan)
-            machines = {"link": PROTOCOL.make_end(end), "physical": SCHEME.make_end(end)}
             free = {SlotId(slot): "" for slot in range(slots[side])}
-            self.nodes[name] = Node(name, machines, free)
-        self.nodes[STATION] = Node(STATION, {"station": SCHEME.make_station(StationContext(self.plan))})
+            free |= {SlotId(MEMORY + slot): "" for slot in range(memory[side])}
+            self.nodes[name] = Node(name, self._machines(name, 0), slots=free)
+        self.nodes[STATION] = Node(
+            STATION, {"station": SCHEME.make_station(StationContext(self.plan))}
+        )
+
+    def _machines(self, name: NodeId, incarnation: int) -> dict[str, Any]:
+        end = EndContext(name, self.plan, incarnation, (PLATFORM, PLATFORM))
+        protocol = find("qnet.links", self.plan.protocol)
+        return {"link": protocol.make_end(end), "physical": SCHEME.make_end(end)}
+
+    def restart(self, at: int, name: NodeId) -> None:
+        """``name`` loses its memory and comes back at once; the other end hears of it."""
+        self.later(at, lambda: self._restarted(name))
+
+    def _restarted(self, name: NodeId) -> None:
+        node = self.nodes[name]
+        node.incarnation += 1
+        self.restarted.add(name)
+        if node.arm is not None:
+            self._abort(node, node.arm.op)
+        node.queue.clear()
+        node.waiting.clear()
+        node.busy.clear()
+        for slot in node.slots:
+            node.slots[slot] = ""
+            self._empty(node, slot)
+        node.machines = self._machines(name, node.incarnation)
+        other = BOB if name == ALICE else ALICE
+        self._give(other, "link", PeerLost(name, True))
+        self._give(name, "link", Requested(service.Accept(other, 7)))
 
     # ------------------------------------------------------------ driving
 
@@ -251,7 +304,11 @@ class Net:
         if half is not None:
             self.truth[node.name, indication.pair] = (half.pair, tuple(half.label), self.now)
 
+        born = node.incarnation
+
         def release() -> None:
+            if node.incarnation != born:
+                return
             self._perform(node, "app", Release(slot))
             self._drain(node)
 
@@ -279,7 +336,8 @@ class Net:
             case Withdraw(token):
                 node.waiting = [want for want in node.waiting if want.token != token]
             case Release(slot):
-                assert slot not in node.busy.values(), f"{node.name} releases a busy slot"
+                taken = [one for slots in node.busy.values() for one in slots]
+                assert slot not in taken, f"{node.name} releases a busy slot"
                 self._move(node, who, "", slot)
                 self._empty(node, slot)
                 self._assign(node)
@@ -302,10 +360,12 @@ class Net:
 
     def _assign(self, node: Node) -> None:
         for slot, holder in node.slots.items():
-            if not holder and node.waiting:
-                want = node.waiting.pop(0)
+            role = "memory" if slot >= MEMORY else "communication"
+            wants = [want for want in node.waiting if want.role == role]
+            if not holder and wants:
+                node.waiting.remove(wants[0])
                 node.slots[slot] = "link"
-                node.queue.append(("link", Acquired(want.token, slot)))
+                node.queue.append(("link", Acquired(wants[0].token, slot)))
 
     def _send(self, source: NodeId, target: NodeId, message: Any) -> None:
         body = msgspec.msgpack.encode(message)
@@ -326,23 +386,67 @@ class Net:
             self.later(self.now + delay + extra, lambda: self._give(target, machine, event))
 
     def _apply(self, node: Node, who: str, op: str, instructions: tuple[Any, ...]) -> None:
-        (gate,) = instructions
-        assert isinstance(gate, Gate)
-        (slot,) = gate.slots
-        assert node.slots[slot] == who
-        half = self.content.get((node.name, slot))
-        if half is not None:
-            x, z = {"X": (1, 0), "Z": (0, 1), "Y": (1, 1)}[gate.name]
-            half.label[0] ^= x
-            half.label[1] ^= z
-        node.busy[op] = slot
-        duration = self.plan.correction[self.plan.ends.index(node.name)]
+        outcomes: list[int] = []
+        slots: list[SlotId] = []
+        duration = 0
+        for step in instructions:
+            named = step.slots if isinstance(step, Gate) else (getattr(step, "slot", None),)
+            touched = tuple(slot for slot in named if slot is not None)
+            assert all(node.slots[slot] == who for slot in touched)
+            slots += touched
+            duration += self._step(node, step, outcomes)
+        node.busy[op] = tuple(slots)
+        born = node.incarnation
 
         def ended() -> None:
-            del node.busy[op]
-            self._give(node.name, who, Applied(op, ()))
+            if node.incarnation == born:
+                del node.busy[op]
+                self._give(node.name, who, Applied(op, tuple(outcomes)))
 
         self.later(self.now + duration, ended)
+
+    def _step(self, node: Node, step: Any, outcomes: list[int]) -> int:
+        """Perform one instruction; its duration."""
+        match step:
+            case Gate("SWAP", (first, second)):
+                one = self.content.pop((node.name, first), None)
+                other = self.content.pop((node.name, second), None)
+                if one is not None:
+                    self.content[node.name, second] = one
+                if other is not None:
+                    self.content[node.name, first] = other
+                return 3_000_000
+            case Gate(name, (slot,)) if name in ("X", "Y", "Z"):
+                half = self.content.get((node.name, slot))
+                if half is not None:
+                    x, z = {"X": (1, 0), "Z": (0, 1), "Y": (1, 1)}[name]
+                    half.label[0] ^= x
+                    half.label[1] ^= z
+                return self.plan.correction[self.plan.ends.index(node.name)]
+            case Initialise(slot):
+                self._empty(node, slot)
+                return 500_000
+            case Draw(weights):
+                self.draws += 1
+                outcomes.append((self.draws + self.draws // 2) % len(weights))
+                return 0
+            case Measure():
+                several = step.choice is not None
+                basis = step.bases[outcomes[step.choice]] if several else step.basis
+                outcomes.append(self._read(node, step.slot, basis))
+                return 3_200_000
+        raise AssertionError(step)
+
+    def _read(self, node: Node, slot: SlotId, basis: str) -> int:
+        """The first half gives 0 and 1 in turn, the second in the same basis what the label says."""
+        half = self.content.pop((node.name, slot), None)
+        if half is None:
+            return 0
+        if basis not in half.bits:
+            half.bits[basis] = half.pair % 2
+            return half.bits[basis]
+        x, z = half.label
+        return half.bits[basis] ^ {"X": z, "Y": 1 ^ x ^ z, "Z": x}[basis]
 
     # ------------------------------------------------------------ optics
 
@@ -375,12 +479,13 @@ class Net:
     def _clicked(self, run: int, armed: dict[NodeId, Arm]) -> None:
         self.click = None
         pattern = self.pattern(run)
-        label = list(LABELS[pattern])
+        label: list[int] = list(LABELS[pattern])
+        bits: dict[str, int] = {}
         for name, arm in armed.items():
             node = self.nodes[name]
             if node.arm is arm:
                 node.arm = None
-                self.content[name, arm.slot] = Half(run, label)
+                self.content[name, arm.slot] = Half(run, label, bits)
         self._give(STATION, "station", Observed(LINK, pattern))
         self._begin()
 
@@ -394,10 +499,11 @@ class Net:
         """All messages of one kind that were sent."""
         return [message for *_, message in self.sent if isinstance(message, kind)]
 
-    def announced(self, node: NodeId) -> dict[PairId, service.Ok]:
+    def announced(self, node: NodeId) -> dict[PairId, Any]:
         """Pairs announced at ``node`` and not declared expired."""
-        oks = {ok.pair: ok for ok in self.heard(node, service.Ok)}
-        assert len(oks) == len(self.heard(node, service.Ok)), "a pair was announced twice"
+        said = self.heard(node, (service.Ok, service.OkMeasured))
+        oks = {ok.pair: ok for ok in said}
+        assert len(oks) == len(said), "a pair was announced twice"
         for gone in self.heard(node, service.Expired):
             for pair in gone.pairs:
                 oks.pop(pair, None)
@@ -406,28 +512,47 @@ class Net:
     def verify(self) -> None:
         """The invariants at rest: agreement, true pairs, one end per request, no slot leaks."""
         ours, theirs = self.announced(ALICE), self.announced(BOB)
-        assert ours.keys() == theirs.keys(), (ours.keys(), theirs.keys())
-        for pair, ok in ours.items():
-            other = theirs[pair]
-            assert (ok.label, other.label) == ((0, 0), (0, 0))
-            assert (ok.request, ok.index) == (other.request, other.index)
-            assert ok.goodness_at == other.goodness_at
-            assert ok.origin != other.origin
-            assert self.truth[ALICE, pair] == self.truth[BOB, pair]
-            assert self.truth[ALICE, pair][1:] == ((0, 0), ok.goodness_at)
+        if not self.restarted:
+            assert ours.keys() == theirs.keys(), (ours.keys(), theirs.keys())
+        for pair in ours.keys() & theirs.keys():
+            self._verify_pair(ours[pair], theirs[pair])
         for node in (ALICE, BOB):
-            ends = [e.request for e in self.heard(node, (service.RequestEnded, service.Err))]
-            assert len(ends) == len(set(ends)), f"a request ended twice at {node}: {ends}"
-            wanted = {request for origin, request in self.created if origin == node}
-            assert wanted <= set(ends), f"requests of {node} never ended: {wanted - set(ends)}"
-            asked = {ok.request for ok in self.heard(node, service.Ok)}
-            assert asked <= set(ends)
+            self._verify_ends(node)
             state = self.nodes[node].machines["link"].state
-            assert not state.open, state
-            assert not state.closing, state
-            assert not state.returning, state
+            assert (state.open, state.closing, state.measuring) == (0, 0, 0), state
+            assert (state.returning, state.memory) == ((), ()), state
             assert set(self.nodes[node].slots.values()) == {""}, self.nodes[node].slots
             assert not self.nodes[node].waiting
+
+    def _verify_pair(self, ok: Any, other: Any) -> None:
+        assert ok.label == other.label
+        assert (ok.request, ok.index, ok.kind) == (other.request, other.index, other.kind)
+        assert ok.origin != other.origin
+        measured = [isinstance(one, service.OkMeasured) for one in (ok, other)]
+        if ok.kind == "K":
+            assert not any(measured)
+            assert ok.goodness_at == other.goodness_at
+            truth = self.truth[ALICE, ok.pair]
+            assert truth == self.truth[BOB, ok.pair]
+            assert truth[1:] == (ok.label, ok.goodness_at)
+        elif ok.kind == "R":
+            assert measured == [ok.origin, other.origin]
+        else:
+            assert all(measured)
+            if ok.basis == other.basis:
+                x, z = ok.label
+                odd = {"X": z, "Y": 1 ^ x ^ z, "Z": x}[ok.basis]
+                assert ok.outcome ^ other.outcome == odd
+
+    def _verify_ends(self, node: NodeId) -> None:
+        ends = [e.request for e in self.heard(node, (service.RequestEnded, service.Err))]
+        assert len(ends) == len(set(ends)), f"a request ended twice at {node}: {ends}"
+        if node in self.restarted:
+            return
+        wanted = {request for origin, request in self.created if origin == node}
+        assert wanted <= set(ends), f"requests of {node} never ended: {wanted - set(ends)}"
+        asked = {ok.request for ok in self.heard(node, (service.Ok, service.OkMeasured))}
+        assert asked <= set(ends)
 
 
 def dropping(*kinds: type[Any], to: NodeId | None = None, first: int = 1) -> Fault:

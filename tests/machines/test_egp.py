@@ -2,7 +2,7 @@
 
 import pytest
 
-from qnet.errors import LocalProtocolError, QnetInternalError, RemoteProtocolError
+from qnet.errors import LocalProtocolError, RemoteProtocolError
 from qnet.ids import AttemptId, LinkId, OpId, RequestId, SlotId
 from qnet.layers import link, physical
 from qnet.layers.link import ErrorCode
@@ -27,8 +27,9 @@ from qnet.program import Gate, Program
 from qnet.testing import script
 from qnet.units import Duration, Instant
 from qnet_protocols.link.admission import QUEUE_LIMIT, Timing
+from qnet_protocols.link.agreement import PROPOSE_TRIES
 from qnet_protocols.link.closing import CLOSE_TRIES
-from qnet_protocols.link.egp import ASK_LIMIT, PROTOCOL
+from qnet_protocols.link.egp import PROTOCOL
 from qnet_protocols.link.generation import Attempting, Delivering, Resting, Waiting
 from qnet_protocols.link.messages import (
     Accepted,
@@ -39,15 +40,18 @@ from qnet_protocols.link.messages import (
     Rejected,
 )
 from qnet_protocols.link.queue import MEMORY_LIMIT, Ended, Progress, Queue
+from qnet_protocols.link.slots import ASK_LIMIT
 
 from .harness import ALICE, BOB, CYCLE, FLIGHTS, LINK, STATION, context
 
 DIRECT = sum(FLIGHTS)
 HANDSHAKE = 2 * DIRECT
-TIMING = Timing.of(context(ALICE).link)
+TIMING = Timing.of(context(ALICE))
 WAIT = TIMING.answer_wait
 DELIVERY = max(FLIGHTS) + 300_000
 SLOT = SlotId(0)
+MADE = 50_000_000 + DELIVERY
+"""End of the turn of a pair that clicked at 50 us."""
 OURS, THEIRS = RequestId("alice/1"), RequestId("bob/1")
 
 
@@ -109,12 +113,12 @@ def refusal(last=0, request=OURS, index=1):
     return Indicated(physical.HeraldRefused(attempt, SLOT, "QUEUE_MISMATCH", last))
 
 
-def close(reason, delivered=0, last=0, number=1, request=OURS):
-    return Close(LINK, request, reason, number, delivered, last)
+def close(reason, delivered=0, last=0, request=OURS, boundary=0):
+    return Close(LINK, request, reason, delivered, last, Instant(boundary))
 
 
-def closed(delivered=0, last=0, number=1, request=OURS):
-    return Closed(LINK, request, number, delivered, last)
+def closed(delivered=0, last=0, request=OURS, boundary=0):
+    return Closed(LINK, request, delivered, last, Instant(boundary))
 
 
 def ok(at, clicked_at, pair=1, index=1, request=OURS, origin=True, remote=BOB, since=0):
@@ -148,7 +152,7 @@ def agreed(number=1, max_time=0):
 
 
 def attempting(number=1, max_time=0):
-    until = TIMING.until(max_time) if max_time else None
+    until = max_time - max(FLIGHTS) - DELIVERY if max_time else None
     return agreed(number, max_time).at(HANDSHAKE, Acquired(token(), SLOT), attempts(until=until))
 
 
@@ -234,11 +238,11 @@ def test_repeated_proposal_is_answered_again_and_queued_once():
     dialogue = end(BOB).at(0, Requested(link.Accept(ALICE, 7)))
     dialogue.at(DIRECT, got(propose(), ALICE), answer)
     dialogue.at(DIRECT + 1, got(propose(), ALICE), answer)
-    assert dialogue.machine.state.open == (OURS,)
+    assert dialogue.machine.state.open == 1
     finish = got(close("cancelled"), ALICE)
     dialogue.give(DIRECT + 2, finish)
     dialogue.at(DIRECT + 3, got(propose(), ALICE), answer)
-    assert dialogue.machine.state.open == ()
+    assert dialogue.machine.state.open == 0
 
 
 @pytest.mark.parametrize("prepare", [[], [link.Accept(ALICE, 7), link.StopAccepting(ALICE, 7)]])
@@ -284,13 +288,15 @@ def test_origin_on_rejection_says_err():
     dialogue.at(HANDSHAKE + 1, got(message)).deadline(None)
 
 
-def test_proposal_is_sent_three_times_then_given_up():
+def test_proposal_is_repeated_then_given_up():
     dialogue = end().at(0, create(), Send(BOB, propose())).deadline(WAIT)
-    dialogue.fire(Send(BOB, propose())).fire(Send(BOB, propose())).deadline(3 * WAIT)
+    for _ in range(PROPOSE_TRIES - 1):
+        dialogue.fire(Send(BOB, propose()))
+    dialogue.deadline(PROPOSE_TRIES * WAIT)
     silent = err(OURS, ErrorCode.OTHER, detail="peer does not answer")
     dialogue.fire(silent, Send(BOB, close("no_answer")))
     late = got(Accepted(LINK, OURS, 1, Instant(HANDSHAKE)))
-    dialogue.at(3 * WAIT + 1, late)
+    dialogue.at(PROPOSE_TRIES * WAIT + 1, late)
     assert dialogue.machine.state.generation == Resting()
 
 
@@ -325,25 +331,22 @@ def test_two_closes_are_resent_each_at_its_time():
         dialogue.give(k, create(request))
         dialogue.give(k, Requested(link.Cancel(request)))
     dialogue.deadline(WAIT + 1).fire(Send(BOB, close("cancelled")))
-    dialogue.fire(Send(BOB, close("cancelled", number=2, request=RequestId("alice/2"))))
+    dialogue.fire(Send(BOB, close("cancelled", request=RequestId("alice/2"))))
 
 
-def test_slave_holds_a_number_above_a_missing_one():
+def test_agreement_heard_of_late_changes_the_turn():
+    """Bob attempts for the second request until he hears that the first was agreed before it."""
+    first, second = RequestId("bob/1"), RequestId("bob/2")
     dialogue = end(BOB)
-    dialogue.give(0, create(THEIRS, ALICE))
-    dialogue.at(HANDSHAKE, got(Accepted(LINK, THEIRS, 2, Instant(0)), ALICE))
-    assert dialogue.machine.state.head is None
-    missing = got(close("no_answer"), ALICE)
-    dialogue.at(HANDSHAKE, missing, Send(ALICE, closed()), Acquire(token(THEIRS)))
-
-
-def test_master_waits_for_the_answer_to_a_smaller_number():
-    dialogue = end().at(0, Requested(link.Accept(BOB, 7)))
-    dialogue.give(0, create())
-    bare = propose(THEIRS, number=None, start=None)
-    dialogue.give(1, got(bare))
-    assert dialogue.machine.state.head is None
-    dialogue.at(HANDSHAKE, got(Accepted(LINK, OURS, 1, Instant(HANDSHAKE))), Acquire(token()))
+    dialogue.give(0, create(first, ALICE))
+    dialogue.give(0, create(second, ALICE))
+    heard = got(Accepted(LINK, second, 2, Instant(HANDSHAKE)), ALICE)
+    dialogue.at(HANDSHAKE, heard, Acquire(token(second)))
+    dialogue.at(HANDSHAKE, Acquired(token(second), SLOT), attempts(second))
+    late = got(Accepted(LINK, first, 1, Instant(HANDSHAKE)), ALICE)
+    dialogue.at(2 * HANDSHAKE, late, stop(second), Acquire(token(first)))
+    dialogue.at(2 * HANDSHAKE, stopped(second), Release(SLOT))
+    dialogue.at(2 * HANDSHAKE, Acquired(token(first), SLOT), attempts(first))
 
 
 def test_repeated_acceptance_is_ignored():
@@ -354,14 +357,14 @@ def test_repeated_acceptance_is_ignored():
 
 
 def test_origin_delivers_phi_plus_at_the_common_instant():
-    due = 50_000_000 + DELIVERY
+    due = MADE
     dialogue = attempting().at(53_000_000, herald()).deadline(due)
     dialogue.fire(ok(due, 50_000_000), ended(OURS, 1)).deadline(None)
 
 
 @pytest.mark.parametrize(("label", "gate"), [((1, 0), "X"), ((0, 1), "Z"), ((1, 1), "Y")])
 def test_origin_corrects_with_one_gate(label, gate):
-    op, due = OpId("link:alice-bob/1"), 50_000_000 + DELIVERY
+    op, due = OpId("link:alice-bob/1"), MADE
     apply = Apply(op, Program((Gate(gate, (SLOT,)),)))
     dialogue = attempting().at(53_000_000, herald(label=label), apply).deadline(None)
     dialogue.at(53_200_000, Applied(op, ())).deadline(due)
@@ -373,13 +376,13 @@ def test_peer_never_corrects():
     dialogue.give(DIRECT, got(propose(), ALICE))
     dialogue.fire(Acquire(token()))
     dialogue.at(HANDSHAKE, Acquired(token(), SLOT), attempts())
-    dialogue.at(55_000_000, herald(label=(1, 1))).deadline(50_000_000 + DELIVERY)
-    delivered = ok(50_000_000 + DELIVERY, 50_000_000, origin=False, remote=ALICE)
+    dialogue.at(55_000_000, herald(label=(1, 1))).deadline(MADE)
+    delivered = ok(MADE, 50_000_000, origin=False, remote=ALICE)
     dialogue.fire(delivered, ended(OURS, 1, origin=False, remote=ALICE))
 
 
 def test_next_pair_begins_at_delivery():
-    due = 50_000_000 + DELIVERY
+    due = MADE
     dialogue = delivering(2).fire(ok(due, 50_000_000), Acquire(token(index=2)))
     dialogue.at(due, Acquired(token(index=2), SLOT), attempts(index=2))
 
@@ -431,7 +434,7 @@ def test_sequence_ahead_expires_the_gap():
         gap,
         Release(SLOT),
         err(OURS, ErrorCode.EXPIRE, detail="the ends did not hear of the same heralds"),
-        Send(BOB, close("expired")),
+        Send(BOB, close("expired", boundary=MADE)),
     )
     assert dialogue.machine.state.expected_sequence == 4
 
@@ -444,7 +447,7 @@ def test_sequence_behind_is_no_success():
 
 
 def test_herald_too_late_for_the_common_instant_expires():
-    at = 50_000_000 + DELIVERY + 1
+    at = MADE + 1
     (gap, release, error, _) = attempting().give(at, herald())
     assert gap.indication.pairs == pairs(1, 1)
     assert release == Release(SLOT)
@@ -509,7 +512,7 @@ def test_cancel_while_correcting_waits_for_the_gate():
         53_100_000,
         Requested(link.Cancel(OURS)),
         ended(OURS, 0, cancelled=True),
-        Send(BOB, close("cancelled")),
+        Send(BOB, close("cancelled", boundary=MADE)),
     )
     assert dialogue.machine.state.returning == (SLOT,)
     dialogue.at(53_200_000, Applied(op, ()), Release(SLOT))
@@ -521,14 +524,14 @@ def test_cancel_while_delivering_gives_the_pair_up():
         Requested(link.Cancel(OURS)),
         Release(SLOT),
         ended(OURS, 0, cancelled=True),
-        Send(BOB, close("cancelled")),
+        Send(BOB, close("cancelled", boundary=MADE)),
     )
 
 
 def one_of_two():
     """One of two pairs was delivered, the next is attempted."""
     dialogue = delivering(2)
-    dialogue.give(50_000_000 + DELIVERY, DeadlineReached())
+    dialogue.give(MADE, DeadlineReached())
     dialogue.give(60_000_000, Acquired(token(index=2), SLOT))
     return dialogue
 
@@ -540,7 +543,7 @@ def test_peers_close_expires_a_pair_that_only_this_end_announced():
         stop(index=2),
         told(link.Expired(OURS, BOB, 7, pairs(1, 1))),
         ended(OURS, 1, cancelled=True),
-        Send(BOB, closed(1, 1)),
+        Send(BOB, closed(1, 1, boundary=MADE)),
     )
 
 
@@ -550,30 +553,32 @@ def test_peers_close_with_equal_counts_expires_nothing():
         got(close("timeout", 1, 1)),
         stop(index=2),
         err(OURS, ErrorCode.TIMEOUT, detail="1 of 2 pairs in time"),
-        Send(BOB, closed(1, 1)),
+        Send(BOB, closed(1, 1, boundary=MADE)),
     )
-    dialogue.at(70_000_001, got(close("timeout", 1, 1)), Send(BOB, closed(1, 1)))
+    dialogue.at(70_000_001, got(close("timeout", 1, 1)), Send(BOB, closed(1, 1, boundary=MADE)))
 
 
 def test_close_after_the_request_was_complete_expires_the_last_pair_once():
     dialogue = delivering()
-    dialogue.give(50_000_000 + DELIVERY, DeadlineReached())
+    dialogue.give(MADE, DeadlineReached())
     expired = told(link.Expired(OURS, BOB, 7, pairs(1, 1)))
-    dialogue.at(60_000_000, got(close("cancelled")), expired, Send(BOB, closed(1, 1)))
-    dialogue.at(60_000_001, got(close("cancelled")), Send(BOB, closed(0, 1)))
+    dialogue.at(
+        60_000_000, got(close("cancelled")), expired, Send(BOB, closed(1, 1, boundary=MADE))
+    )
+    dialogue.at(60_000_001, got(close("cancelled")), Send(BOB, closed(boundary=MADE)))
 
 
 def test_closes_that_cross_need_no_answer():
     dialogue = one_of_two()
     dialogue.give(70_000_000, Requested(link.Cancel(OURS)))
     dialogue.at(71_000_000, got(close("cancelled")), told(link.Expired(OURS, BOB, 7, pairs(1, 1))))
-    assert dialogue.machine.state.closing == ()
+    assert dialogue.machine.state.closing == 0
     dialogue.at(72_000_000, got(closed()))
 
 
 def test_closed_tells_what_the_peer_announced():
     dialogue = delivering(3)
-    dialogue.give(50_000_000 + DELIVERY, DeadlineReached())
+    dialogue.give(MADE, DeadlineReached())
     dialogue.give(60_000_000, Acquired(token(index=2), SLOT))
     dialogue.give(73_000_000, herald(4 - 2, 70_000_000, index=2))
     dialogue.give(70_000_000 + DELIVERY, DeadlineReached())
@@ -585,14 +590,14 @@ def test_close_of_an_unknown_request_keeps_it_from_being_queued():
     dialogue = end(BOB).at(0, Requested(link.Accept(ALICE, 7)))
     dialogue.at(DIRECT, got(close("cancelled"), ALICE), Send(ALICE, closed()))
     dialogue.at(DIRECT + 1, got(propose(), ALICE))
-    assert dialogue.machine.state.open == ()
+    assert dialogue.machine.state.open == 0
 
 
 # ---------------------------------------------------------------- comparing progress
 
 
-def compare(delivered, since=0, request=OURS):
-    return CompareProgress(LINK, request, delivered, Instant(since))
+def compare(served, since=0, request=OURS, boundary=0):
+    return CompareProgress(LINK, request, served, Instant(since), Instant(boundary))
 
 
 def test_long_attempts_compare_progress_with_growing_waits():
@@ -616,7 +621,7 @@ def test_compare_shows_that_this_end_missed_a_herald():
 
 
 def test_compare_shows_that_the_peer_missed_a_herald():
-    delivered_at = 50_000_000 + DELIVERY
+    delivered_at = MADE
     dialogue = one_of_two().at(65_000_000, got(compare(0), sent_at=delivered_at))
     dialogue.at(
         70_000_000,
@@ -624,7 +629,7 @@ def test_compare_shows_that_the_peer_missed_a_herald():
         stop(index=2),
         told(link.Expired(OURS, BOB, 7, pairs(1, 1))),
         err(OURS, ErrorCode.EXPIRE, detail="the ends did not hear of the same heralds"),
-        Send(BOB, close("expired", 0, 1)),
+        Send(BOB, close("expired", 0, 1, boundary=MADE)),
     )
 
 
@@ -644,7 +649,7 @@ def test_compare_that_crossed_a_delivery_does_not_start_anew():
     late = 60_000_000 + TIMING.ask_wait
     dialogue = one_of_two()
     dialogue.give(late, DeadlineReached())
-    dialogue.at(late + 1, got(compare(0), sent_at=50_000_000 + DELIVERY))
+    dialogue.at(late + 1, got(compare(0), sent_at=MADE))
 
 
 def test_compare_while_not_attempting_does_nothing():
@@ -653,12 +658,15 @@ def test_compare_while_not_attempting_does_nothing():
 
 def test_compare_of_a_complete_request_expires_what_the_peer_missed():
     dialogue = delivering()
-    done = 50_000_000 + DELIVERY
+    done = MADE
     dialogue.give(done, DeadlineReached())
     dialogue.at(done + 1, got(compare(0), sent_at=done))
     expired = told(link.Expired(OURS, BOB, 7, pairs(1, 1)))
     dialogue.at(
-        done + 9, got(compare(0), sent_at=done + 1), expired, Send(BOB, close("expired", 0, 1))
+        done + 9,
+        got(compare(0), sent_at=done + 1),
+        expired,
+        Send(BOB, close("expired", 0, 1, boundary=MADE)),
     )
     dialogue.at(done + 10, got(compare(0), sent_at=done + 2))
     dialogue.at(done + 20, got(closed())).deadline(None)
@@ -666,9 +674,9 @@ def test_compare_of_a_complete_request_expires_what_the_peer_missed():
 
 def test_compare_of_an_unknown_request_closes_it():
     dialogue = end()
-    close_it = close("expired", number=None, request=THEIRS)
+    close_it = close("expired", request=THEIRS)
     dialogue.at(9, got(compare(0, request=THEIRS), sent_at=1), Send(BOB, close_it))
-    dialogue.at(10, got(closed(request=THEIRS, number=None)))
+    dialogue.at(10, got(closed(request=THEIRS)))
 
 
 # ---------------------------------------------------------------- the impossible
@@ -717,12 +725,17 @@ def test_acceptance_of_the_peers_own_request_is_refused():
     dialogue.refuses(DIRECT, event, RemoteProtocolError, "Accepted")
 
 
-def test_correction_slower_than_planned_is_our_bug():
+def test_correction_slower_than_planned_makes_the_pair_expire():
+    """A node that stood still cannot hand its half up at the common instant."""
     dialogue = attempting()
     dialogue.give(53_000_000, herald(label=(1, 0)))
-    late = 50_000_000 + DELIVERY + 1
-    event = Applied(OpId("link:alice-bob/1"), ())
-    dialogue.refuses(late, event, QnetInternalError, "must end by")
+    dialogue.at(
+        MADE + 1,
+        Applied(OpId("link:alice-bob/1"), ()),
+        Release(SLOT),
+        err(OURS, ErrorCode.EXPIRE, detail="the ends did not hear of the same heralds"),
+        Send(BOB, close("expired", boundary=MADE)),
+    )
 
 
 # ---------------------------------------------------------------- small parts
@@ -731,7 +744,7 @@ def test_correction_slower_than_planned_is_our_bug():
 def test_memory_is_bounded():
     queue = Queue()
     for k in range(MEMORY_LIMIT + 5):
-        queue.end(RequestId(str(k)), Ended(True, 7, k, Progress(), Instant(k)))
+        queue.end(RequestId(str(k)), Ended(True, 7, Progress(), Instant(k)))
     assert queue.ended(RequestId("4")) is None
     assert queue.ended(RequestId("5")) is not None
 
@@ -745,5 +758,9 @@ def test_deadline_that_nothing_needs_does_nothing():
 
 def test_message_kinds_are_listed():
     kinds = [message.kind for message in PROTOCOL.messages]
-    names = ["propose", "accepted", "rejected", "close", "closed", "compare_progress"]
-    assert kinds == [f"link.egp/{name}@1" for name in names]
+    names = [
+        *("propose@2", "accepted@2", "rejected@1", "close@2", "closed@2", "compare_progress@2"),
+        *("no_slot@1", "have_slot@1", "round_outcome@1"),
+    ]
+    assert kinds == [f"link.egp/{name}" for name in names]
+    assert not any(message.reliable for message in PROTOCOL.messages)

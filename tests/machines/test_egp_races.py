@@ -9,6 +9,7 @@ from qnet.layers.link import Err, ErrorCode, Expired, Ok, RequestEnded
 from qnet.units import Instant
 from qnet_protocols.heralding.midpoint import HeraldRefused, HeraldReported, PhotonsAnnounced
 from qnet_protocols.link.admission import QUEUE_LIMIT
+from qnet_protocols.link.agreement import PROPOSE_TRIES
 from qnet_protocols.link.messages import Accepted, Close, Closed, Propose
 
 from .harness import ALICE, BOB, CYCLE, FLIGHTS, LINK, STATION, Net, dropping
@@ -228,7 +229,7 @@ def test_net_lost_refusal_is_overcome(first):
 
 
 def test_net_silent_peer_ends_with_other():
-    network = net(fault=dropping(Propose, to=BOB, first=3))
+    network = net(fault=dropping(Propose, to=BOB, first=PROPOSE_TRIES))
     request = network.create(0, ALICE, "1")
     later = network.create(3 * CYCLE, BOB, "2")
     network.run().verify()
@@ -238,7 +239,7 @@ def test_net_silent_peer_ends_with_other():
 
 @pytest.mark.parametrize("origin", [ALICE, BOB])
 def test_net_lost_acceptances_end_it_at_both(origin):
-    network = net(fault=dropping(Accepted, first=3))
+    network = net(fault=dropping(Accepted, first=PROPOSE_TRIES))
     request = network.create(0, origin, "1")
     network.run().verify()
     assert ends(network, ALICE) == ends(network, BOB) == {request: ErrorCode.OTHER}

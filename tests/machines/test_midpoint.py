@@ -235,12 +235,16 @@ def test_station_on_different_ids_refuses():
 def test_station_on_one_silent_end_refuses():
     at = 20_000_000
     fault = HeraldRefused(LINK, "NO_CLASSICAL_OTHER", None, ONE, 0, Instant(at))
-    dialogue = script(make_station(StationContext(link_plan()))).at(FLIGHTS[1], announce(ONE, source=BOB))
+    dialogue = script(make_station(StationContext(link_plan()))).at(
+        FLIGHTS[1], announce(ONE, source=BOB)
+    )
     dialogue.at(at, Observed(LINK, PSI_PLUS)).fire(*to_both(fault))
 
 
 def test_station_waits_for_an_announcement_of_the_same_instant():
-    dialogue = script(make_station(StationContext(link_plan()))).at(LONGER, announce(ONE, source=BOB))
+    dialogue = script(make_station(StationContext(link_plan()))).at(
+        LONGER, announce(ONE, source=BOB)
+    )
     dialogue.at(LONGER, Observed(LINK, PSI_PLUS)).at(LONGER, announce(ONE))
     dialogue.fire(*to_both(HeraldReported(LINK, ONE, 1, 1, 0, Instant(LONGER))))
 

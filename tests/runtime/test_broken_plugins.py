@@ -285,7 +285,9 @@ def test_failing_step_is_on_disk_in_every_mode(tmp_path: Path) -> None:
         folder.mkdir()
         plan = load(file, ["pairs=3"])
         link = plan.links[0]
-        broken = msgspec.structs.replace(link, protocol="metronome")  # offers no service
+        broken = msgspec.structs.replace(
+            link, protocol="metronome", protocol_parameters={}
+        )  # offers no service
         return run(msgspec.structs.replace(plan, links=(broken,)), RunOptions(mode, folder=folder))
 
     for mode in ("embedded", "processes"):

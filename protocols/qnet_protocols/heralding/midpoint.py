@@ -83,12 +83,6 @@ from qnet.units import Instant
 
 _T = TypeVar("_T")
 
-INCARNATION_STEP: Final = 2**40
-"""Numbers that one life of a node may use up."""
-
-PER_INCARNATION: Final = 2**40
-"""Sequence numbers (of a station) and run numbers (of an end) set aside for each of its incarnations."""
-
 # ---------------------------------------------------------------- messages
 
 
@@ -185,7 +179,7 @@ class MidpointEnd:
         self._link = context.link
         self._flight_longer = max(context.link.flights)
         self._flight_own = context.link.flights[context.side]
-        self._state: EndState = Idle(runs=context.incarnation * INCARNATION_STEP)
+        self._state: EndState = Idle(runs=context.incarnation * physical.PER_INCARNATION)
 
     @property
     def state(self) -> EndState:
@@ -371,7 +365,7 @@ class MidpointStation:
         self._link = link
         self._labels = dict(labels)
         self._flight_longer = max(link.flights)
-        self._state = StationState(last_sequence=incarnation * PER_INCARNATION)
+        self._state = StationState(last_sequence=incarnation * physical.PER_INCARNATION)
 
     @property
     def state(self) -> StationState:

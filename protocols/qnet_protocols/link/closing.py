@@ -8,7 +8,8 @@ Theory
 Assumptions and validity
     After :data:`CLOSE_TRIES` unanswered tries the peer is taken for dead.
 Not modelled
-    Restart of an end with loss of its memory.
+    Excess pairs beyond the last :data:`~.queue.RECENT_LIMIT` are expired by their number only as far
+    as they are remembered.
 Sources
     [1] Dahlberg et al., "A link layer protocol for quantum networks", SIGCOMM 2019, arXiv
         1903.09778: EXPIRE and its acknowledgement.
@@ -48,11 +49,16 @@ class Endings:
         self._answer_wait = timing.answer_wait
         self._queue = queue
         self._closings: dict[RequestId, Closing] = {}
+        self.boundary = Instant(0)
+        """End of the last turn that this end knows of (:mod:`.schedulers`)."""
 
-    @property
-    def unanswered(self) -> tuple[RequestId, ...]:
-        """Requests whose Close is not answered, oldest first."""
-        return tuple(self._closings)
+    def __len__(self) -> int:
+        """How many Closes are not answered."""
+        return len(self._closings)
+
+    def forget_peer(self) -> None:
+        """The peer has lost its memory: nothing that it was told needs an answer."""
+        self._closings.clear()
 
     def next_deadline(self) -> Instant | None:
         """When the next Close goes again."""
@@ -79,8 +85,8 @@ class Endings:
         terms = entry.terms
         answer = None
         if isinstance(entry, Agreed) and not terms.origin:
-            answer = Accepted(self._link, terms.request, entry.number, entry.start)
-        ended = Ended(terms.origin, terms.purpose, entry.number, progress, now, answer)
+            answer = Accepted(self._link, terms.request, entry.number, entry.start, entry.tag)
+        ended = Ended(terms.origin, terms.purpose, progress, now, answer)
         self._queue.end(terms.request, ended)
         return ended
 
@@ -107,6 +113,10 @@ class Endings:
                 "timeout": (link.ErrorCode.TIMEOUT, f"{delivered} of {terms.pairs} pairs in time"),
                 "expired": (link.ErrorCode.EXPIRE, "the ends did not hear of the same heralds"),
                 "no_answer": (link.ErrorCode.OTHER, "peer does not answer"),
+                "peer_lost": (
+                    link.ErrorCode.OTHER,
+                    "peer lost its memory or contact with it broke",
+                ),
             }[reason]
             end = link.Err(terms.request, code, terms.origin, self._remote, terms.purpose, detail)
         return [*effects, Indicate(end)]
@@ -115,30 +125,28 @@ class Endings:
         self, entry: Entry, reason: CloseReason, now: Instant, *, agreed: int | None
     ) -> Effect:
         """Tell the peer that ``entry`` is over, until it answers."""
-        return self._close(entry.terms.request, reason, entry.number, entry.progress, agreed, now)
+        return self._close(entry.terms.request, reason, entry.progress, agreed, now)
 
-    def answer(self, request: RequestId, number: int | None, progress: Progress) -> Effect:
+    def answer(self, request: RequestId, progress: Progress) -> Effect:
         """Confirm the peer's Close."""
         delivered, last = progress.delivered, progress.last_sequence
-        return Send(self._remote, Closed(self._link, request, number, delivered, last))
+        return Send(self._remote, Closed(self._link, request, delivered, last, self.boundary))
 
     def on_close(self, message: Close, now: Instant) -> list[Effect]:
         """The peer closes a request that is not open here."""
-        self._queue.know(message.number)
         request = message.request
         ended = self._queue.ended(request)
         if ended is None:
             # Its proposal was lost or comes later; the memory keeps it from being queued then.
-            ended = Ended(False, 0, message.number, NO_PROGRESS, now)
+            ended = Ended(False, 0, NO_PROGRESS, now)
             self._queue.end(request, ended)
         effects = self._expire(request, ended, message.delivered)
         if self._closings.pop(request, None) is not None:
             return effects
-        return [*effects, self.answer(request, ended.number, ended.progress)]
+        return [*effects, self.answer(request, ended.progress)]
 
     def on_closed(self, message: Closed) -> list[Effect]:
         """The peer confirms a Close of this end."""
-        self._queue.know(message.number)
         ended = self._queue.ended(message.request)
         if self._closings.pop(message.request, None) is None or ended is None:
             return []
@@ -147,27 +155,30 @@ class Endings:
     def on_compare(self, event: Received, message: CompareProgress, now: Instant) -> list[Effect]:
         """The peer still attempts for a request that is not open here."""
         request = message.request
-        ended = self._queue.ended(request) or Ended(False, 0, None, NO_PROGRESS, Instant(0))
+        ended = self._queue.ended(request) or Ended(False, 0, NO_PROGRESS, Instant(0))
         if event.sent_at <= ended.ended_at or request in self._closings:
             return []
-        effects = self._expire(request, ended, message.delivered)
-        close = self._close(
-            request, "expired", ended.number, ended.progress, message.delivered, now
-        )
+        effects = self._expire(request, ended, message.served)
+        close = self._close(request, "expired", ended.progress, message.served, now)
         return [*effects, close]
+
+    def gap(self, entry: Agreed, missed: range) -> Effect:
+        """Declare the pairs with sequence numbers ``missed`` expired, for ``entry``."""
+        terms = entry.terms
+        pairs = tuple(pair_id(self._link, sequence) for sequence in missed)
+        return Indicate(link.Expired(terms.request, self._remote, terms.purpose, pairs))
 
     def _close(
         self,
         request: RequestId,
         reason: CloseReason,
-        number: int | None,
         progress: Progress,
         agreed: int | None,
         now: Instant,
     ) -> Effect:
         delivered = progress.delivered if agreed is None else min(progress.delivered, agreed)
         last = progress.last_sequence
-        message = Close(self._link, request, reason, number, delivered, last)
+        message = Close(self._link, request, reason, delivered, last, self.boundary)
         self._closings[request] = Closing(message, 1, Instant(now + self._answer_wait))
         return Send(self._remote, message)
 
@@ -176,8 +187,8 @@ class Endings:
         ours = ended.progress
         if ours.delivered <= agreed:
             return []
-        low = ours.last_sequence if ours.delivered == agreed + 1 else ours.first_sequence
-        self._queue.end(request, ended.with_delivered(agreed))
-        pairs = tuple(pair_id(self._link, k) for k in range(low, ours.last_sequence + 1))
+        self._queue.end(request, ended.only(agreed))
+        beyond = ours.recent[-(ours.delivered - agreed) :]
+        pairs = tuple(pair_id(self._link, sequence) for sequence in beyond)
         expired = link.Expired(request, self._remote, ended.purpose, pairs)
         return [Indicate(expired)]

@@ -1,17 +1,17 @@
-"""Entanglement generation protocol: the link layer of one end, create-and-keep.
+"""Entanglement generation protocol: the link layer of one end.
 
 Theory
     *Agreement.* CREATE is checked (:mod:`.admission`) and proposed to the peer. The master (end A)
     numbers all requests; the peer answers Accepted, or Rejected if its application does not accept
-    the purpose (:mod:`.agreement`). Both ends serve requests in the order of the numbers
-    (:mod:`.queue`). A proposal without an answer is sent three times, 3 round trips apart, then the
-    request ends with ERR OTHER.
+    the purpose (:mod:`.agreement`). Both ends keep one queue (:mod:`.queue`) and choose from it by
+    what both know alike (:mod:`.schedulers`).
 
-    *Generation.* For each pair both ends take a communication slot and attempt under the same
-    attempt id ``request.k`` until the station reports a herald. The herald carries the next
-    sequence number of the link, which with the link's name is the pair's id. The origin applies one
-    Pauli gate that turns the heralded state into Phi+; the peer waits. Both hand their half up (OK)
-    at the same instant, click + longer flight + longer correction, and go on to the next pair.
+    *Generation.* For each pair both ends take a communication slot (:mod:`.slots`) and attempt under
+    the same attempt id ``request.k`` until the station reports a herald (:mod:`.turns`). The herald
+    carries the next sequence number of the link, which with the link's name is the pair's id. What is
+    kept is corrected, stored and handed up at the same instant at both ends; what is measured is
+    measured at once, and the next attempts begin meanwhile (:mod:`.delivery`). A share of the pairs
+    can be set aside for test rounds (:mod:`.rounds`).
 
     *Deadline.* Attempts of a request with a deadline stop so early that a herald is in time at both
     ends or happens at neither. At the deadline each end says ERR TIMEOUT by itself.
@@ -25,26 +25,30 @@ Theory
     any more from the station, so an end that attempts far longer than usual (20 mean times, then
     doubling) sends ``CompareProgress``. Whoever sees that one end has fallen behind closes the
     request; if both have attempted for the same pair that long, a refusal was lost: start anew.
+
+    *Restart.* PeerLost ends all open requests with ERR OTHER. The ids, numbers and operations of an
+    end that came back begin anew in a range of their own.
 Late, early, impossible
     *Late but true:* a herald, refusal or stop for a run that was given up returns its slot, which
     is released. A slot that is granted after its request ended is released. An answer about a
     request that is over is ignored; a repeated proposal or Close is answered again from memory. A
     cancel that crosses the end of its request is ignored. A sequence number behind the expected one
     is not a success.
-    *Early:* a queue number above a missing one is held back (at most the queue's length of them).
+    *Early:* an outcome of a test round before the own one is kept (:mod:`.rounds`).
     *Impossible:* messages from anybody but the peer or about another link, a proposal with a
     malformed field, a number that contradicts the agreed one, a rejection after acceptance:
     :class:`~qnet.errors.RemoteProtocolError`.
 Invariants
-    Every accepted request ends exactly once at each end. Both ends announce the same id, label (0,
-    0) and instant for a pair, or one of them says EXPIRE. Every slot acquired is released, handed
-    up, lent to the physical layer or named in the state. No deadline lies in the past.
+    Every accepted request ends exactly once at each end. Both ends announce the same id, label and
+    instant for a pair, or one of them says EXPIRE. Every slot acquired is released, handed up, lent
+    to the physical layer or named in the state. No deadline lies in the past.
 Assumptions and validity
-    Both ends compute with the same plan of the link. Channels keep order; loss and repetition are
-    survived. The correction takes no longer than the plan says.
+    Both ends compute with the same plan of the link. Messages are datagrams: loss, repetition and
+    reordering are survived; a lost or late herald report ends its request with EXPIRE. Programs take
+    no longer than :class:`.admission.Timing` says, else the pair expires.
 Not modelled
-    Measure-directly, remote state preparation, other schedulers, several pairs at a time; flow control (REQ_E):
-    links that share one slot at each node of a ring can wait for each other for ever; a restart without memory.
+    Several pairs of one link at a time. A choice of the bright-state population by the minimum
+    fidelity: no built-in scheme has one.
 Sources
     [1] Dahlberg et al., "A link layer protocol for quantum networks", SIGCOMM 2019, arXiv
         1903.09778: service, EGP, distributed queue.
@@ -57,78 +61,114 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from qnet.errors import LocalProtocolError, QnetInternalError, RemoteProtocolError
-from qnet.ids import AttemptId, OpId, RequestId, SlotId, attempt_id, pair_id
+import msgspec
+
+from qnet.errors import LocalProtocolError, RemoteProtocolError
+from qnet.ids import OpId
 from qnet.layers import link, physical
 from qnet.machine import (
-    Acquire,
     Acquired,
     Applied,
-    Apply,
     DeadlineReached,
     Effect,
-    Indicate,
     Indicated,
     Input,
+    PeerLost,
     Received,
     Release,
-    Request,
     Requested,
-    Send,
-    Withdraw,
 )
-from qnet.physics.bell import correction_gate
-from qnet.program import Gate, Program
 from qnet.seams import EndContext, LinkProtocol
 from qnet.units import Instant
 from qnet_protocols.link import generation as gen
 from qnet_protocols.link.admission import Timing
 from qnet_protocols.link.agreement import Agreement
 from qnet_protocols.link.closing import Endings
+from qnet_protocols.link.delivery import Delivery
 from qnet_protocols.link.messages import (
     MESSAGES,
     Accepted,
     Close,
     Closed,
-    CloseReason,
     CompareProgress,
+    HaveSlot,
+    NoSlot,
     Propose,
     Rejected,
+    RoundOutcome,
 )
-from qnet_protocols.link.queue import Agreed, Entry, Proposed, Queue
+from qnet_protocols.link.queue import Agreed, Proposed, Queue
+from qnet_protocols.link.rounds import Rounds
+from qnet_protocols.link.schedulers import Scheduler, SchedulerName
+from qnet_protocols.link.slots import Slots
+from qnet_protocols.link.turns import Turns
 
-ASK_LIMIT: Final = 10
-"""Comparisons of progress without any answer; then the machine waits in silence."""
+
+class EgpParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Parameters of ``egp``.
+
+    Attributes:
+        scheduler: which request gets the next pair: fifo, priority or wfq.
+        weights: wfq's weights of the priorities 0, 1, ..., each >= 0; 0 comes before all others, and
+            priorities that are not listed have 1.
+        test_share: share of the pairs that both ends measure to estimate the fidelity, 0 <= s < 1.
+    """
+
+    scheduler: SchedulerName = "fifo"
+    weights: tuple[float, ...] = ()
+    test_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not all(0.0 <= weight < float("inf") for weight in self.weights):
+            raise ValueError(f"weights must be finite and >= 0, got {self.weights}")
+        if not 0.0 <= self.test_share < 1.0:
+            raise ValueError(f"test_share must obey 0 <= share < 1, got {self.test_share}")
 
 
 class EgpEnd:
     """Link machine of one end: offers :mod:`qnet.layers.link` on top of the physical layer."""
 
     def __init__(self, context: EndContext) -> None:
+        parameters = msgspec.convert(context.link.protocol_parameters, EgpParameters)
+        success = context.link.estimate.success_prob
+        cycles_per_pair = 1.0 / success if success > 0.0 else 1.0
+        scheduler = Scheduler(parameters.scheduler, parameters.weights, cycles_per_pair)
         self._node = context.node
         self._remote = context.remote
-        self._link = context.link
-        self._own_correction = context.link.correction[context.side]
-        self._timing = Timing.of(context.link)
+        self._link = context.link.name
+        self._timing = Timing.of(context)
         self._queue = Queue()
-        self._agreement = Agreement(context, self._timing, self._queue)
+        self._rounds = Rounds(self._link, parameters.test_share)
+        self._agreement = Agreement(context, self._timing, self._queue, scheduler, self._rounds)
         self._endings = Endings(context, self._timing, self._queue)
-        self._generation: gen.Generation = gen.Resting()
-        self._returning: dict[OpId, SlotId] = {}
-        self._expected = 1
-        self._operations = 0
+        self._slots = Slots(self._link, self._timing)
+        self._delivery = Delivery(
+            context, self._timing, self._queue, self._endings, self._slots, self._rounds
+        )
+        self._turns = Turns(
+            context,
+            self._timing,
+            self._queue,
+            scheduler,
+            self._endings,
+            self._delivery,
+            self._slots,
+        )
         self._due: Instant | None = None
 
     @property
     def state(self) -> gen.EgpState:
         """Snapshot of the present state."""
+        returning = self._delivery.returning
         return gen.EgpState(
-            self._generation,
-            self._queue.head(),
-            tuple(entry.terms.request for entry in self._queue),
-            self._endings.unanswered,
-            tuple(self._returning.values()),
-            self._expected,
+            self._turns.state,
+            len(self._queue),
+            sum(type(entry) is not Agreed for entry in self._queue),
+            len(self._endings),
+            tuple(slot for slots in returning.values() for slot in slots) if returning else (),
+            self._slots.memory,
+            len(self._delivery.measuring),
+            self._turns.expected.next,
         )
 
     def next_deadline(self) -> Instant | None:
@@ -145,14 +185,17 @@ class EgpEnd:
             case Indicated(indication):
                 effects = self._on_indication(indication, now)
             case Acquired(token, slot):
-                effects = self._on_acquired(token, slot, now)
-            case Applied(op):
-                effects = self._on_applied(op, now)
+                effects = self._turns.on_acquired(token, slot, now)
+            case Applied(op, outcomes):
+                effects = self._on_applied(op, outcomes, now)
             case DeadlineReached():
                 effects = self._on_deadline(now)
+            case PeerLost(peer, restarted) if peer == self._remote:
+                effects = self._on_peer_lost(now, restarted=restarted)
             case _:
                 raise LocalProtocolError(self._impossible(event, now))
-        effects += self._advance(now)
+        effects += self._agreement.propose(now)
+        effects += self._turns.advance(now)
         self._due = self._earliest()
         self._check(event, now)
         return effects
@@ -165,7 +208,7 @@ class EgpEnd:
                 return self._agreement.create(request, now)
             case link.Cancel(request=wanted):
                 entry = self._queue.get(wanted)
-                return [] if entry is None else self._close(entry, "cancelled", now)
+                return [] if entry is None else self._turns.close(entry, "cancelled", now)
             case link.Accept(remote, purpose) if remote == self._remote:
                 self._agreement.accept(purpose)
                 return []
@@ -179,7 +222,7 @@ class EgpEnd:
 
     def _on_message(self, event: Received, now: Instant) -> list[Effect]:
         message = event.message
-        if event.source != self._remote or message.link != self._link.name:
+        if event.source != self._remote or message.link != self._link:
             raise RemoteProtocolError(self._impossible(event, now))
         match message:
             case Propose():
@@ -192,300 +235,141 @@ class EgpEnd:
             case Close():
                 return self._on_close(message, now)
             case Closed():
-                self._expected = max(self._expected, message.last_sequence + 1)
+                self._heard_of(message.boundary, message.last_sequence)
                 return self._endings.on_closed(message)
             case CompareProgress():
                 return self._on_compare(event, message, now)
+            case NoSlot(attempt=attempt):
+                return self._turns.on_no_slot(attempt, now)
+            case HaveSlot():
+                return self._turns.on_have_slot(message, now)
+            case RoundOutcome(sequence=sequence, basis=basis, outcome=outcome):
+                if basis != self._rounds.basis(sequence) or outcome not in (0, 1):
+                    raise RemoteProtocolError(self._impossible(event, now))
+                self._rounds.heard(sequence, outcome)
+                return self._delivery.report(gen.request_of(self._turns.state))
             case _:
                 raise RemoteProtocolError(self._impossible(event, now))
 
+    def _heard_of(self, boundary: Instant, last_sequence: int) -> None:
+        if boundary > self._endings.boundary:
+            self._endings.boundary = boundary
+            self._queue.version += 1
+        self._turns.expected.reached(last_sequence)
+
     def _on_close(self, message: Close, now: Instant) -> list[Effect]:
-        self._expected = max(self._expected, message.last_sequence + 1)
+        self._heard_of(message.boundary, message.last_sequence)
         entry = self._queue.get(message.request)
         if entry is None:
             return self._endings.on_close(message, now)
-        self._queue.know(message.number)
-        dropped = self._drop_pair(message.request)
-        ended = self._endings.give_up(entry, message.reason, now, agreed=message.delivered)
-        answer = self._endings.answer(message.request, entry.number, entry.progress)
-        return [*dropped, *ended, answer]
+        effects = self._turns.give_up(entry, message.reason, now, agreed=message.delivered)
+        return [*effects, self._endings.answer(message.request, entry.progress)]
 
     def _on_compare(self, event: Received, message: CompareProgress, now: Instant) -> list[Effect]:
-        """One end is behind if the other announced a pair before the message was sent."""
-        request, theirs = message.request, message.delivered
-        entry = self._queue.get(request)
-        if entry is not None:
-            ours = entry.progress
-            behind = theirs > ours.delivered
-            ahead = theirs < ours.delivered and event.sent_at > ours.delivered_at
-            if behind or ahead:
-                return self._close(entry, "expired", now, agreed=theirs)
-            return self._restart(message, now)
-        return self._endings.on_compare(event, message, now)
+        """One end is behind if the other had made a pair before the message was sent."""
+        self._heard_of(message.boundary, 0)
+        entry = self._queue.get(message.request)
+        if entry is None:
+            return self._endings.on_compare(event, message, now)
+        ours, theirs = entry.progress, message.served
+        behind = theirs > ours.served
+        ahead = theirs < ours.served and event.sent_at > ours.boundary
+        if behind or ahead:
+            return self._turns.close(entry, "expired", now, agreed=theirs)
+        return self._turns.restart(message, now)
 
-    def _restart(self, message: CompareProgress, now: Instant) -> list[Effect]:
-        """Both ends have attempted for the same pair for too long: one may be disarmed unawares."""
-        state = self._generation
-        if not isinstance(state, gen.Attempting) or state.request != message.request:
-            return []
-        joint_since = max(state.since, message.since)
-        if message.delivered != state.index - 1 or now < joint_since + self._timing.ask_wait:
-            return []
-        return [Request(physical.StopAttempts(attempt_id(state.request, state.index)))]
+    def _on_peer_lost(self, now: Instant, *, restarted: bool) -> list[Effect]:
+        """What both ends shared is void; a peer that is still there is told so."""
+        effects: list[Effect] = []
+        for entry in list(self._queue):
+            if restarted:
+                effects += self._turns.give_up(entry, "peer_lost", now)
+            else:
+                effects += self._turns.close(entry, "peer_lost", now)
+        if restarted:
+            self._endings.forget_peer()
+        return effects
 
-    # ------------------------------------------------------------ from the physical layer
+    # ------------------------------------------------------------ from below
 
     def _on_indication(self, indication: object, now: Instant) -> list[Effect]:
         match indication:
             case physical.Heralded():
-                return self._on_herald(indication, now)
-            case physical.HeraldedLate(attempt, sequence):
-                self._expected = max(self._expected, sequence + 1)
-                return self._on_late(attempt, now)
+                return self._turns.on_herald(indication, now)
+            case physical.HeraldedLate():
+                return self._turns.on_late(indication, now)
             case physical.AttemptsStopped(attempt, slot):
-                entry = self._attempting(attempt)
-                return [Release(slot)] if entry is None else self._attempt_again(entry, slot, now)
-            case physical.HeraldRefused(attempt, slot, last_sequence=last):
-                missed = last >= self._expected
-                self._expected = max(self._expected, last + 1)
-                entry = self._attempting(attempt)
-                if entry is not None and missed:
-                    self._generation = gen.Resting()
-                    return [Release(slot), *self._close(entry, "expired", now)]
-                return [Release(slot)] if entry is None else self._attempt_again(entry, slot, now)
+                return self._turns.on_stopped(attempt, slot, now)
+            case physical.HeraldRefused():
+                return self._turns.on_refused(indication, now)
             case _:
                 raise LocalProtocolError(self._impossible(indication, now))
 
-    def _attempting(self, attempt: AttemptId) -> Agreed | None:
-        """The entry whose attempts run under ``attempt``, None if they were given up."""
-        state = self._generation
-        if not isinstance(state, gen.Attempting):
-            return None
-        if attempt != attempt_id(state.request, state.index):
-            return None
-        return self._queue.head()
-
-    def _on_herald(self, herald: physical.Heralded, now: Instant) -> list[Effect]:
-        expected = self._expected
-        self._expected = max(expected, herald.sequence + 1)
-        entry = self._attempting(herald.attempt)
-        if entry is None:
-            return [Release(herald.slot)]
-        if herald.sequence < expected:
-            return self._attempt_again(entry, herald.slot, now)
-        deliver_at = Instant(herald.clicked_at + self._timing.delivery)
-        gate = correction_gate(herald.label) if entry.terms.origin else "I"
-        ready_at = now if gate == "I" else now + self._own_correction
-        if herald.sequence > expected or ready_at > deliver_at:
-            # Reports before this one were lost, or this one is too late for the common instant.
-            self._generation = gen.Resting()
-            terms = entry.terms
-            pairs = tuple(
-                pair_id(self._link.name, missed) for missed in range(expected, herald.sequence + 1)
-            )
-            gap = link.Expired(terms.request, self._remote, terms.purpose, pairs)
-            return [Indicate(gap), Release(herald.slot), *self._close(entry, "expired", now)]
-        request, index = entry.terms.request, entry.progress.delivered + 1
-        pair = gen.Heralded(
-            request, index, herald.slot, herald.sequence, herald.clicked_at, deliver_at
-        )
-        if gate == "I":
-            self._generation = gen.Delivering(pair)
-            return []
-        self._operations += 1
-        op = OpId(f"link:{self._link.name}/{self._operations}")
-        self._generation = gen.Correcting(pair, op)
-        return [Apply(op, Program((Gate(gate, (herald.slot,)),)))]
-
-    def _on_late(self, attempt: AttemptId, now: Instant) -> list[Effect]:
-        """The peer may hold a pair whose half was given up here: close its open request."""
-        for entry in self._queue:
-            if attempt == attempt_id(entry.terms.request, entry.progress.delivered + 1):
-                return self._close(entry, "expired", now)
-        return []
-
-    def _on_applied(self, op: OpId, now: Instant) -> list[Effect]:
-        state = self._generation
+    def _on_applied(self, op: OpId, outcomes: tuple[int, ...], now: Instant) -> list[Effect]:
+        measured = self._delivery.on_measured(op, outcomes, now)
+        if measured is not None:
+            return measured
+        state = self._turns.state
         if isinstance(state, gen.Correcting) and state.op == op:
-            if now > state.pair.deliver_at:
-                raise QnetInternalError(
-                    f"{self._node}: correction {op} must end by {state.pair.deliver_at} ps "
-                    f"as planned for {self._link.name}, ended at {now} ps"
-                )
-            self._generation = gen.Delivering(state.pair)
-            return []
-        if op not in self._returning:
-            raise LocalProtocolError(self._impossible(Applied(op, ()), now))
-        return [Release(self._returning.pop(op))]
+            self._turns.state = gen.Delivering(state.pair)
+            left: list[Effect] = [] if state.left is None else [Release(state.left)]
+            return left + (self._deliver(now) if now > state.pair.deliver_at else [])
+        slots = self._delivery.returning.pop(op, None)
+        if slots is None:
+            raise LocalProtocolError(self._impossible(Applied(op, outcomes), now))
+        return [Release(slot) for slot in slots]
 
-    # ------------------------------------------------------------ generation
-
-    def _advance(self, now: Instant) -> list[Effect]:
-        """Turn to the head of the queue when nothing is being made."""
-        if not isinstance(self._generation, gen.Resting | gen.Waiting):
-            return []
-        self._generation = gen.Resting()
-        head = self._queue.head()
-        if head is None or not self._in_time(head, now):
-            return []
-        request = head.terms.request
-        if now < head.start:
-            self._generation = gen.Waiting(request, head.start)
-            return []
-        index = head.progress.delivered + 1
-        token = f"{self._link.name}:{attempt_id(request, index)}"
-        self._generation = gen.AwaitingSlot(request, index, token)
-        return [Acquire(token)]
-
-    def _in_time(self, entry: Agreed, now: Instant) -> bool:
-        until = self._timing.until(entry.terms.deadline)
-        return until is None or now < until
-
-    def _on_acquired(self, token: str, slot: SlotId, now: Instant) -> list[Effect]:
-        state = self._generation
-        head = self._queue.head()
-        if not isinstance(state, gen.AwaitingSlot) or state.token != token or head is None:
-            return [Release(slot)]
-        return self._attempt_again(head, slot, now)
-
-    def _attempt_again(self, entry: Agreed, slot: SlotId, now: Instant) -> list[Effect]:
-        """Attempt for the next pair of ``entry``, unless it is too late for its deadline."""
-        if not self._in_time(entry, now):
-            self._generation = gen.Resting()
-            return [Release(slot)]
-        request, index = entry.terms.request, entry.progress.delivered + 1
-        self._generation = gen.Attempting(request, index, slot, now, 0, self._next_ask(0, now))
-        until = self._timing.until(entry.terms.deadline)
-        return [Request(physical.StartAttempts(attempt_id(request, index), slot, until))]
+    # ------------------------------------------------------------ time
 
     def _on_deadline(self, now: Instant) -> list[Effect]:
-        effects: list[Effect] = []
-        state = self._generation
-        if isinstance(state, gen.Delivering) and state.pair.deliver_at <= now:
-            effects += self._deliver(state.pair, now)
+        effects = self._deliver(now)
+        effects += self._delivery.announce_measured(now)
         for entry in list(self._queue):
             deadline = entry.terms.deadline
             if deadline is not None and deadline <= now:
-                effects += self._close(entry, "timeout", now)
+                effects += self._turns.close(entry, "timeout", now)
         again, silent = self._agreement.resend(now)
         effects += again
         for proposed in silent:
-            effects += self._close(proposed, "no_answer", now)
+            effects += self._turns.close(proposed, "no_answer", now)
         effects += self._endings.resend(now)
-        return effects + self._ask(now)
+        return effects + self._turns.on_deadline(now)
 
-    def _ask(self, now: Instant) -> list[Effect]:
-        state = self._generation
-        if not isinstance(state, gen.Attempting) or state.ask_at is None or state.ask_at > now:
+    def _deliver(self, now: Instant) -> list[Effect]:
+        state = self._turns.state
+        if not isinstance(state, gen.Delivering) or state.pair.deliver_at > now:
             return []
-        request, index, asks = state.request, state.index, state.asks + 1
-        self._generation = gen.Attempting(
-            request, index, state.slot, state.since, asks, self._next_ask(asks, now)
-        )
-        return [
-            Send(self._remote, CompareProgress(self._link.name, request, index - 1, state.since))
-        ]
-
-    def _next_ask(self, asks: int, now: Instant) -> Instant | None:
-        return Instant(now + (self._timing.ask_wait << asks)) if asks < ASK_LIMIT else None
-
-    def _deliver(self, pair: gen.Heralded, now: Instant) -> list[Effect]:
-        self._generation = gen.Resting()
-        entry = self._queue.head()
-        assert entry is not None
-        terms = entry.terms
-        progress = entry.progress.plus(pair.sequence, now)
-        estimate = self._link.estimate
-        ok = link.Ok(
-            terms.request,
-            pair_id(self._link.name, pair.sequence),
-            pair.index,
-            terms.origin,
-            self._remote,
-            terms.purpose,
-            pair.slot,
-            (0, 0),
-            estimate.goodness,
-            estimate.goodness_error,
-            now,
-            pair.clicked_at,
-            terms.requested_at,
-            estimate.correlators,
-        )
-        effects: list[Effect] = [Indicate(ok, (pair.slot,))]
-        self._queue.put(Agreed(terms, entry.number, entry.start, progress))
-        if progress.delivered == terms.pairs:
-            self._endings.remember(entry, progress, now)
-            end = link.RequestEnded(
-                terms.request, terms.origin, self._remote, terms.purpose, terms.pairs
-            )
-            effects.append(Indicate(end))
-        return effects
-
-    # ------------------------------------------------------------ endings
-
-    def _close(
-        self, entry: Entry, reason: CloseReason, now: Instant, *, agreed: int | None = None
-    ) -> list[Effect]:
-        """End an open request here and see to it that the peer does too.
-
-        Args:
-            entry: the open request.
-            reason: why it ends.
-            now: this instant.
-            agreed: pairs that the peer announced, if known; more than that are declared expired.
-        """
-        dropped = self._drop_pair(entry.terms.request)
-        ended = self._endings.give_up(entry, reason, now, agreed=agreed)
-        return [*dropped, *ended, self._endings.close(entry, reason, now, agreed=agreed)]
-
-    def _drop_pair(self, request: RequestId) -> list[Effect]:
-        """Stop making the present pair if it is one of ``request``."""
-        state = self._generation
-        if gen.request_of(state) != request:
-            return []
-        self._generation = gen.Resting()
-        match state:
-            case gen.AwaitingSlot(token=token):
-                return [Withdraw(token)]
-            case gen.Attempting(index=index):
-                return [Request(physical.StopAttempts(attempt_id(request, index)))]
-            case gen.Correcting(pair, op):
-                # The slot is busy until the gate has ended.
-                self._returning[op] = pair.slot
-                return []
-            case gen.Delivering(pair):
-                return [Release(pair.slot)]
-            case _:
-                return []
-
-    # ------------------------------------------------------------ checks
+        if state.pair.deliver_at < now:
+            # This node stood still or its program took longer than planned.
+            entry = self._queue.get(state.pair.request)
+            assert entry is not None
+            return self._turns.close(entry, "expired", now)
+        self._turns.state = gen.Resting()
+        return self._delivery.deliver(state.pair, now)
 
     def _earliest(self) -> Instant | None:
-        """Earliest of delivery, start, comparison, deadlines of requests, repeated messages."""
-        due = [self._endings.next_deadline()]
-        match self._generation:
-            case gen.Waiting(start=at) | gen.Attempting(ask_at=at):
-                due.append(at)
-            case gen.Delivering(pair):
-                due.append(pair.deliver_at)
+        """Earliest of turn, outcomes, deadlines of requests, repeated messages."""
+        due = [
+            self._endings.next_deadline(),
+            self._turns.next_deadline(),
+            self._delivery.measuring.next_deadline(),
+        ]
         for entry in self._queue:
             due.append(entry.terms.deadline)
-            if isinstance(entry, Proposed):
+            if type(entry) is Proposed:
                 due.append(entry.resend_at)
         return min((instant for instant in due if instant is not None), default=None)
 
     def _check(self, event: Input, now: Instant) -> None:
-        head, serving = self._queue.head(), gen.request_of(self._generation)
-        assert serving is None or (head is not None and head.terms.request == serving)
-        assert all(self._queue.ended(entry.terms.request) is None for entry in self._queue)
+        serving = gen.request_of(self._turns.state)
+        assert serving is None or self._queue.get(serving) is not None
         assert self._due is None or self._due >= now
         assert self._due != now or not isinstance(event, DeadlineReached)
 
     def _impossible(self, event: object, now: Instant) -> str:
         what = f"{event.kind} from {event.source}" if isinstance(event, Received) else repr(event)
         return (
-            f"{self._link.name}: {what} must not arrive at {self._node} in state {self.state!r}, "
+            f"{self._link}: {what} must not arrive at {self._node} in state {self.state!r}, "
             f"at {now} ps"
         )
 
@@ -494,6 +378,7 @@ PROTOCOL: Final = LinkProtocol(
     name="egp",
     make_end=EgpEnd,
     messages=MESSAGES,
+    parameters=EgpParameters,
     sources=(
         "Dahlberg et al., SIGCOMM 2019, arXiv 1903.09778",
         "Pompili et al., npj Quantum Information 8, 121 (2022), arXiv 2111.11332",

@@ -1,19 +1,20 @@
 """Messages of the link protocol ``egp`` between the two ends of a link.
 
-Every message names the link and the request that it is about. Instants and durations are in
-picoseconds of
-simulated time.
+Every message names the link and what it is about: a request, an attempt run or a pair. All are
+datagrams: any of them may be lost, doubled or overtaken. Instants and durations are in picoseconds
+of simulated time.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar, Final, Literal
 
-from qnet.ids import LinkId, RequestId
+from qnet.ids import AttemptId, LinkId, RequestId
+from qnet.layers.link import BasisChoice, Kind
 from qnet.machine import Message
 from qnet.units import Duration, Instant
 
-CloseReason = Literal["cancelled", "timeout", "expired", "no_answer"]
+CloseReason = Literal["cancelled", "timeout", "expired", "no_answer", "peer_lost"]
 """Why a request ended before all its pairs were delivered."""
 
 
@@ -27,11 +28,16 @@ class Propose(Message, frozen=True):
         purpose: which application at the peer.
         requested_at: instant of CREATE.
         max_time: time for all pairs after ``requested_at``; 0 = no limit.
-        number: place in the queue if the master proposes, else None.
+        number: order of arrival if the master proposes, else None.
         start: first instant of attempts if the master proposes, else None.
+        tag: start tag of the weighted scheduler if the master proposes, else 0.
+        service: kind of the request, K, M or R.
+        priority, store, atomic, consecutive: as in CREATE.
+        basis: in which the peer measures its halves; None: it keeps them.
+        final: Bell label of the pairs that are handed up (K).
     """
 
-    kind: ClassVar[str] = "link.egp/propose@1"
+    kind: ClassVar[str] = "link.egp/propose@2"
     reliable: ClassVar[bool] = False
     link: LinkId
     request: RequestId
@@ -41,17 +47,26 @@ class Propose(Message, frozen=True):
     max_time: Duration
     number: int | None
     start: Instant | None
+    tag: float = 0.0
+    service: Kind = "K"
+    priority: int = 1
+    store: bool = False
+    atomic: bool = False
+    consecutive: bool = False
+    basis: BasisChoice | None = None
+    final: tuple[int, int] = (0, 0)
 
 
 class Accepted(Message, frozen=True):
     """Peer to origin: the request is in the queue at ``number`` and starts at ``start``."""
 
-    kind: ClassVar[str] = "link.egp/accepted@1"
+    kind: ClassVar[str] = "link.egp/accepted@2"
     reliable: ClassVar[bool] = False
     link: LinkId
     request: RequestId
     number: int
     start: Instant
+    tag: float = 0.0
 
 
 class Rejected(Message, frozen=True):
@@ -75,31 +90,31 @@ class Close(Message, frozen=True):
         link: which link.
         request: its id.
         reason: why.
-        number: its place in the queue, None if the sender does not know it.
         delivered: pairs that the sender announced as valid.
         last_sequence: sequence number of the last of them, 0 for none.
+        boundary: end of the last turn that the sender knows of.
     """
 
-    kind: ClassVar[str] = "link.egp/close@1"
+    kind: ClassVar[str] = "link.egp/close@2"
     reliable: ClassVar[bool] = False
     link: LinkId
     request: RequestId
     reason: CloseReason
-    number: int | None
     delivered: int
     last_sequence: int
+    boundary: Instant
 
 
 class Closed(Message, frozen=True):
     """Answer to :class:`Close`: the request is over here, ``delivered`` pairs were announced."""
 
-    kind: ClassVar[str] = "link.egp/closed@1"
+    kind: ClassVar[str] = "link.egp/closed@2"
     reliable: ClassVar[bool] = False
     link: LinkId
     request: RequestId
-    number: int | None
     delivered: int
     last_sequence: int
+    boundary: Instant
 
 
 class CompareProgress(Message, frozen=True):
@@ -108,16 +123,51 @@ class CompareProgress(Message, frozen=True):
     Attributes:
         link: which link.
         request: its id.
-        delivered: pairs that the sender announced.
+        served: pairs of it that the sender knows to be made.
         since: instant at which its present attempts began.
+        boundary: end of the last turn that the sender knows of.
     """
 
-    kind: ClassVar[str] = "link.egp/compare_progress@1"
+    kind: ClassVar[str] = "link.egp/compare_progress@2"
     reliable: ClassVar[bool] = False
     link: LinkId
     request: RequestId
-    delivered: int
+    served: int
     since: Instant
+    boundary: Instant
+
+
+class NoSlot(Message, frozen=True):
+    """The sender would attempt under ``attempt`` but has no free slot for it (flow control)."""
+
+    kind: ClassVar[str] = "link.egp/no_slot@1"
+    reliable: ClassVar[bool] = False
+    link: LinkId
+    attempt: AttemptId
+
+
+class HaveSlot(Message, frozen=True):
+    """The sender has a slot for ``attempt``.
+
+    ``asks``: it had none before and attempts when the peer says the same; else it attempts already.
+    """
+
+    kind: ClassVar[str] = "link.egp/have_slot@1"
+    reliable: ClassVar[bool] = False
+    link: LinkId
+    attempt: AttemptId
+    asks: bool
+
+
+class RoundOutcome(Message, frozen=True):
+    """What the sender read of its half of test pair ``sequence`` in ``basis`` (X, Y or Z)."""
+
+    kind: ClassVar[str] = "link.egp/round_outcome@1"
+    reliable: ClassVar[bool] = False
+    link: LinkId
+    sequence: int
+    basis: str
+    outcome: int
 
 
 MESSAGES: Final[tuple[type[Message], ...]] = (
@@ -127,4 +177,7 @@ MESSAGES: Final[tuple[type[Message], ...]] = (
     Close,
     Closed,
     CompareProgress,
+    NoSlot,
+    HaveSlot,
+    RoundOutcome,
 )

@@ -1,22 +1,18 @@
 """The common queue of the two ends as one end knows it, and its memory of ended requests.
 
 Theory
-    Both ends keep a copy of one queue. The master (end A) numbers the requests of both ends from 1
-    without gaps; both ends serve them in the order of the numbers, one at a time. A request is
-    *proposed* until the peer has answered and *agreed* from then on.
-
-    An end serves a number only when it knows the fate of every smaller one, so that a lost or
-    overtaken message can delay the queue but never turn its order around. The order is decided in
-    one place, :meth:`Queue.head`: another scheduler replaces that function.
+    Both ends keep a copy of one queue. A request of this end is *held* while too many proposals are
+    unanswered, *proposed* until the peer has answered and *agreed* from then on. What both know of
+    an agreed request is fixed: its terms, its number, its start, its tag; and what they count alike:
+    how many of its pairs were made. Which one is served next follows from these alone
+    (:mod:`.schedulers`).
 
     Of a request that is over its end is remembered: how many pairs were announced, with which
     sequence numbers, and what was answered to its proposal. A repeated message is then answered
     again, and a request is never queued twice.
 Assumptions and validity
     The memory holds the last :data:`MEMORY_LIMIT` requests, several times what can be open at a
-    time.
-Not modelled
-    Priorities and weighted fair queueing of the reference.
+    time. A proposal that comes again after that opens its request anew, and its origin closes it.
 Sources
     [1] Dahlberg et al., "A link layer protocol for quantum networks", SIGCOMM 2019, arXiv
         1903.09778, section 5.2: the distributed queue (DQP).
@@ -27,13 +23,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+import msgspec
+
 from qnet.ids import RequestId
+from qnet.layers.link import BasisChoice, Create, Kind
 from qnet.machine import Record
 from qnet.units import Instant
 from qnet_protocols.link.messages import Accepted, Propose, Rejected
 
 MEMORY_LIMIT: Final = 256
 """Requests that are over and still remembered."""
+
+RECENT_LIMIT: Final = 16
+"""Announced pairs per request whose sequence numbers are remembered, beyond those of one batch."""
 
 
 class Terms(Record, frozen=True):
@@ -46,6 +48,13 @@ class Terms(Record, frozen=True):
         purpose: which application at the peer.
         requested_at: instant of CREATE.
         deadline: instant by which all pairs must be delivered, None for no limit.
+        kind: K, M or R.
+        priority: queue number, 0 is served first.
+        store: each half that is kept goes to a memory slot.
+        atomic: all pairs are handed up together.
+        consecutive: no other pair between the first and the last.
+        basis: in which this end measures its halves; None: it keeps them.
+        final: Bell label of the pairs that are handed up (K).
     """
 
     request: RequestId
@@ -54,22 +63,69 @@ class Terms(Record, frozen=True):
     purpose: int
     requested_at: Instant
     deadline: Instant | None
+    kind: Kind = "K"
+    priority: int = 1
+    store: bool = False
+    atomic: bool = False
+    consecutive: bool = False
+    basis: BasisChoice | None = None
+    final: tuple[int, int] = (0, 0)
+
+    @property
+    def memory(self) -> int:
+        """Memory slots that this end needs before the first pair; one per pair if not atomic."""
+        if self.basis is not None or not self.store:
+            return 0
+        return self.pairs if self.atomic else 1
 
 
 class Progress(Record, frozen=True):
-    """Pairs announced for a request; the sequence numbers are 0 while there are none."""
+    """How far a request has come.
 
+    Attributes:
+        served: pairs made (heralded and due or announced); the next one has index ``served`` + 1.
+        boundary: end of the turn of the last of them, an instant common to both ends.
+        delivered: pairs announced.
+        recent: sequence numbers of the last announced ones.
+    """
+
+    served: int = 0
+    boundary: Instant = Instant(0)
     delivered: int = 0
-    delivered_at: Instant = Instant(0)
-    first_sequence: int = 0
-    last_sequence: int = 0
+    recent: tuple[int, ...] = ()
 
-    def plus(self, sequence: int, at: Instant) -> Progress:
-        """One more pair, announced at ``at``."""
-        return Progress(self.delivered + 1, at, self.first_sequence or sequence, sequence)
+    @property
+    def last_sequence(self) -> int:
+        """Sequence number of the last announced pair, 0 for none."""
+        return self.recent[-1] if self.recent else 0
+
+    def made(self, boundary: Instant) -> Progress:
+        """One more pair whose turn ends at ``boundary``."""
+        return Progress(self.served + 1, boundary, self.delivered, self.recent)
+
+    def announced(self, *sequences: int) -> Progress:
+        """Pairs were announced together."""
+        keep = max(RECENT_LIMIT, len(sequences))
+        recent = (*self.recent, *sequences)[-keep:]
+        return Progress(self.served, self.boundary, self.delivered + len(sequences), recent)
+
+    def only(self, delivered: int) -> Progress:
+        """The same with only the ``delivered`` first of the announced pairs still valid."""
+        kept = max(0, len(self.recent) - (self.delivered - delivered))
+        return Progress(self.served, self.boundary, delivered, self.recent[:kept])
 
 
 NO_PROGRESS: Final = Progress()
+
+
+class Held(Record, frozen=True):
+    """Not proposed yet: too many proposals of this end are unanswered."""
+
+    terms: Terms
+    create: Create
+
+    number: None = None
+    progress: Progress = NO_PROGRESS
 
 
 class Proposed(Record, frozen=True):
@@ -79,28 +135,37 @@ class Proposed(Record, frozen=True):
     message: Propose
     tries: int
     resend_at: Instant
+    progress: Progress = NO_PROGRESS
 
     @property
     def number(self) -> int | None:
         """Place in the queue, None while the master has not given one."""
         return self.message.number
 
-    @property
-    def progress(self) -> Progress:
-        """Nothing has been announced."""
-        return NO_PROGRESS
-
 
 class Agreed(Record, frozen=True):
-    """In the queue at both ends (as far as this end knows); attempts may begin at ``start``."""
+    """In the queue at both ends (as far as this end knows).
+
+    Attributes:
+        terms: what is wanted.
+        number: order of arrival, given by the master.
+        start: attempts may begin then.
+        tag: the weighted scheduler's start tag, given by the master.
+        progress: what was made of it.
+    """
 
     terms: Terms
     number: int
     start: Instant
+    tag: float = 0.0
     progress: Progress = NO_PROGRESS
 
+    def with_progress(self, progress: Progress) -> Agreed:
+        """The same, further on."""
+        return Agreed(self.terms, self.number, self.start, self.tag, progress)
 
-Entry = Proposed | Agreed
+
+Entry = Held | Proposed | Agreed
 
 
 class Ended(Record, frozen=True):
@@ -109,7 +174,6 @@ class Ended(Record, frozen=True):
     Attributes:
         origin: True at the end that sent CREATE.
         purpose: as in CREATE.
-        number: place in the queue, None if never known.
         progress: pairs announced here and not declared expired since.
         ended_at: when it ended here.
         answer: what this end answered to its proposal, None if it never did.
@@ -117,16 +181,13 @@ class Ended(Record, frozen=True):
 
     origin: bool
     purpose: int
-    number: int | None
     progress: Progress
     ended_at: Instant
     answer: Accepted | Rejected | None = None
 
-    def with_delivered(self, delivered: int) -> Ended:
+    def only(self, delivered: int) -> Ended:
         """The same with only ``delivered`` of its pairs still valid."""
-        ours = self.progress
-        progress = Progress(delivered, ours.delivered_at, ours.first_sequence, ours.last_sequence)
-        return Ended(self.origin, self.purpose, self.number, progress, self.ended_at, self.answer)
+        return msgspec.structs.replace(self, progress=self.progress.only(delivered))
 
 
 class Queue:
@@ -135,9 +196,8 @@ class Queue:
     def __init__(self) -> None:
         self._entries: dict[RequestId, Entry] = {}
         self._ended: dict[RequestId, Ended] = {}
-        self._known_upto = 0
-        self._known_ahead: set[int] = set()
-        self._head: Agreed | None = None
+        self.version = 0
+        """Changes whenever something could be served first that was not before."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -152,13 +212,12 @@ class Queue:
     def put(self, entry: Entry) -> None:
         """Add an entry or replace the one of the same request."""
         self._entries[entry.terms.request] = entry
-        self.know(entry.number)
-        self._head = self._find_head()
+        self.version += 1
 
     def end(self, request: RequestId, ended: Ended) -> None:
         """Move a request to the memory; the oldest memory goes when there are too many."""
         self._entries.pop(request, None)
-        self._head = self._find_head()
+        self.version += 1
         self._ended[request] = ended
         if len(self._ended) > MEMORY_LIMIT:
             del self._ended[next(iter(self._ended))]
@@ -167,31 +226,18 @@ class Queue:
         """What is remembered of a request that is over."""
         return self._ended.get(request)
 
-    def know(self, number: int | None) -> None:
-        """The fate of ``number`` is known: it is in the queue, was rejected or is over."""
-        if number is None or number <= self._known_upto:
-            return
-        self._known_ahead.add(number)
-        while self._known_upto + 1 in self._known_ahead:
-            self._known_upto += 1
-            self._known_ahead.remove(self._known_upto)
-        self._head = self._find_head()
+    def agreed(self) -> list[Agreed]:
+        """Entries whose pairs may be made."""
+        return [entry for entry in self._entries.values() if type(entry) is Agreed]
 
-    def head(self) -> Agreed | None:
-        """What to serve now: the smallest number, if agreed and nothing before it is unknown."""
-        return self._head
+    def held(self) -> list[Held]:
+        """Entries that wait to be proposed, oldest first."""
+        return [entry for entry in self._entries.values() if type(entry) is Held]
 
-    def _find_head(self) -> Agreed | None:
-        first: Entry | None = None
-        for entry in self._entries.values():
-            if entry.number is None:
-                continue
-            if first is None or first.number is None or entry.number < first.number:
-                first = entry
-        if not isinstance(first, Agreed) or first.number > self._known_upto:
-            return None
-        return first
+    def proposed(self) -> list[Proposed]:
+        """Entries that wait for an answer."""
+        return [entry for entry in self._entries.values() if type(entry) is Proposed]
 
     def pairs_open(self) -> int:
         """Pairs that the open requests still want."""
-        return sum(entry.terms.pairs - entry.progress.delivered for entry in self)
+        return sum(entry.terms.pairs - entry.progress.served for entry in self)
