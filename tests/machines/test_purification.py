@@ -234,6 +234,8 @@ def test_lost_peer_at_any_instant(after: int, restarted: bool) -> None:
     (err,) = made.of(ALICE, "alice/1", Err)
     assert err.code is ErrorCode.OTHER
     assert ("forgotten" in err.detail) == restarted
+    # Nobody can know whether the last message has arrived: one pair may be left at one end.
+    assert len(made.valid(ALICE, "alice/1").keys() ^ made.valid(BOB, "alice/1").keys()) <= 1
     made.ask(ALICE, create("alice/2"))
     done(made, "alice/2")
     assert len(made.valid(ALICE, "alice/2")) == 2

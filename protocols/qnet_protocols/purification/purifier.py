@@ -13,8 +13,8 @@ Theory
     *Void pairs.* If the machine below says EXPIRE at either end, that end tells the other (Dropped); both free
     what they hold of the pair and of anything made of it, and say EXPIRE for what they had handed up.
 
-    *Lost peer.* All requests with it end with ERR OTHER. A pair of the last step expires at the end that does
-    not know whether the other one has it.
+    *Lost peer.* All requests with it end with ERR OTHER. The last pair handed up expires where it is in doubt
+    whether the other end keeps it.
 Late, early, impossible
     *Late but true:* pairs, messages and results of programs for a request that is over: pairs are released, the
     rest is ignored. *Early:* see :mod:`.peer`. *Impossible:* messages of a node with which no pairs can be
@@ -28,8 +28,8 @@ Assumptions and validity
 Not modelled
     Kinds E, atomic and consecutive requests, test rounds: ERR UNSUPP. Several steps of a request at a time.
     Scheduling of requests against each other: the queue of the machine below does it, and pairs of a request
-    that wait for partners keep their slots meanwhile. If the connection breaks within the light time of End,
-    the origin keeps its last pair though the peer drops it; both learn that the peer was lost.
+    that wait for partners keep their slots meanwhile. Common knowledge of the last pair when the connection breaks
+    with a verdict or End under way: one end may keep it alone; both learn that the peer was lost.
 Sources
     [1] Dür, Briegel, "Entanglement purification and quantum error correction", Rep. Prog. Phys. 70, 1381
         (2007), doi 10.1088/0034-4885/70/8/R03.
@@ -80,7 +80,7 @@ from qnet_protocols.purification.messages import (
 from qnet_protocols.purification.origin import Origin, request_of
 from qnet_protocols.purification.peer import Peer
 from qnet_protocols.purification.work import PurifierState, Work
-from qnet_protocols.purification.workbench import Workbench
+from qnet_protocols.purification.workbench import Announced, Workbench
 
 
 class Purifier:
@@ -361,8 +361,9 @@ class Purifier:
         for work in list(self._bench.works.values()):
             if work.terms.remote != lost.peer:
                 continue
-            request, last = work.terms.request, work.step
-            effects += self._bench.expire(_made_in(request, last))
+            # The origin knows that the peer has its verdict's pair; the peer, once the next step has come.
+            doubt = work.settled if work.terms.origin or work.joining is None else work.step - 1
+            effects += self._bench.expire(_made_since(work.terms.request, doubt))
             if work.terms.origin:
                 effects += self._origin.end(work, ErrorCode.OTHER, detail, tell=False)
             else:
@@ -392,7 +393,7 @@ class Purifier:
         return effects
 
 
-def _made_in(request: RequestId, step: int) -> Callable[..., bool]:
+def _made_since(request: RequestId, step: int) -> Callable[[Announced], bool]:
     return lambda record: record.request == request and record.step >= step
 
 
