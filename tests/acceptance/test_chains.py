@@ -225,7 +225,6 @@ def diamond(folder: Path, *faults: Fault, pairs: int = 200, **parameters: Any) -
     )
 
 
-needs_link = pytest.mark.xfail(
     reason="the link protocol of this branch refuses PeerLost; the mark goes with its successor",
     strict=False,
 )
@@ -234,14 +233,11 @@ needs_link = pytest.mark.xfail(
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param(Crash("f", NodeId("n1"), AT, None), id="crash", marks=needs_link),
         pytest.param(
-            Crash("f", NodeId("n1"), AT, Instant(AT + 10**9)), id="restart", marks=needs_link
         ),
         pytest.param(Cut("f", LinkId("n1-n3"), AT, None), id="second link cut"),
         pytest.param(Cut("f", LinkId("n0-n1"), AT, None), id="first link cut"),
         pytest.param(
-            Partition("f", (NodeId("n1"),), AT, Instant(10**13)), id="partition", marks=needs_link
         ),
     ],
 )
@@ -256,7 +252,6 @@ def test_request_moves_to_another_route(tmp_path: Path, fault: Fault) -> None:
     assert ledger.half_announced == []
 
 
-@needs_link
 def test_request_without_another_route_ends_with_the_reason(tmp_path: Path) -> None:
     crash = Crash("f", NodeId("n1"), AT, None)
     plan = network(tmp_path, [[0, 1, 2]], pairs=5000, faults=(crash,))
