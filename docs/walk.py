@@ -286,8 +286,8 @@ def link_end() -> str:
 
 def egp_label(state: Any) -> str:
     """The generation's state, and what else the end has on hand."""
-    more = [f"{len(state.open)} open"] if state.open else []
-    more += [f"{len(state.closing)} closing"] if state.closing else []
+    more = [f"{state.open} open"] if state.open else []
+    more += [f"{state.closing} closing"] if state.closing else []
     words = type(state.generation).__name__
     return f"{words}, {', '.join(more)}" if more else words
 

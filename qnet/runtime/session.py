@@ -16,8 +16,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, Literal, TypeVar
 
+import msgspec
 import trio
 
 from qnet.errors import LocalProtocolError
@@ -197,49 +199,42 @@ class Session:
             RequestFailed: while iterating, if the layer below answers ERR.
             LocalProtocolError: on entering, if nothing leads to ``to``; at once, if a value is malformed.
         """
-        remote = NodeId(to)
-        for name, value, type_ in (("pairs", pairs, int), ("purpose", purpose, int)):
-            if type(value) is not type_:
-                raise LocalProtocolError(f"{name} of a request must be an integer, got {value!r}")
-        if not 0.0 <= within_s <= LONGEST_S:
-            raise LocalProtocolError(
-                f"within_s of a request must obey 0 <= within_s <= {LONGEST_S:g}, got {within_s!r}"
-            )
+        _check(pairs, purpose, within_s)
+        create = Create(
+            RequestId(""),
+            NodeId(to),
+            pairs,
+            minimum_fidelity,
+            duration_from_s(within_s),
+            purpose,
+            kind=kind,
+            priority=priority,
+            store=store,
+            atomic=atomic,
+            consecutive=consecutive,
+            local=local or BasisChoice(),
+            distant=distant or BasisChoice(),
+            final=final,
+            circuit=CircuitId(circuit),
+            test_share=test_share,
+        )
+        return PairStream(self, partial(self._open, create, via), ends=1)
 
-        def open_(stream: PairStream) -> None:
-            machine = self._machine(remote, via)
-            self._requests += 1
-            request = RequestId(f"{self.node}/{self._requests}")
-            stream.request = request
-            self._streams[request] = stream
-            create = Create(
-                request,
-                remote,
-                pairs,
-                minimum_fidelity,
-                duration_from_s(within_s),
-                purpose,
-                kind=kind,
-                priority=priority,
-                store=store,
-                atomic=atomic,
-                consecutive=consecutive,
-                local=local or BasisChoice(),
-                distant=distant or BasisChoice(),
-                final=final,
-                circuit=CircuitId(circuit),
-                test_share=test_share,
-            )
-            self._note(RequestNote(request, remote, max(0, pairs), "open"))
+    def _open(self, create: Create, via: Via | None, stream: PairStream) -> None:
+        """Give a request its id and send it, as its stream is entered."""
+        machine = self._machine(create.remote, via)
+        self._requests += 1
+        request = RequestId(f"{self.node}/{self._requests}")
+        stream.request = request
+        self._streams[request] = stream
+        self._note(RequestNote(request, create.remote, max(0, create.number), "open"))
 
-            def close() -> None:
-                if request in self._streams:
-                    self._ask(machine, Cancel(request))
+        def close() -> None:
+            if request in self._streams:
+                self._ask(machine, Cancel(request))
 
-            stream.close = close
-            self._ask(machine, create)
-
-        return PairStream(self, open_, ends=1)
+        stream.close = close
+        self._ask(machine, msgspec.structs.replace(create, request=request))
 
     def accept(
         self, from_: str, *, purpose: int = 0, requests: int | None = 1, via: Via | None = None
@@ -481,3 +476,14 @@ class Session:
     def _handed_early(indication: Ok | Early) -> bool:
         """Whether the slot of an announcement passed before, with an ``Early``."""
         return isinstance(indication, Ok) and indication.kind == "E"
+
+
+def _check(pairs: Any, purpose: Any, within_s: float) -> None:
+    """What the machines below cannot refuse, because no record could hold it."""
+    for name, value in (("pairs", pairs), ("purpose", purpose)):
+        if type(value) is not int:
+            raise LocalProtocolError(f"{name} of a request must be an integer, got {value!r}")
+    if not 0.0 <= within_s <= LONGEST_S:
+        raise LocalProtocolError(
+            f"within_s of a request must obey 0 <= within_s <= {LONGEST_S:g}, got {within_s!r}"
+        )

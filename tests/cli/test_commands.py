@@ -184,7 +184,7 @@ def test_plugins_are_listed(qnet, arguments):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("egp", ["link protocol egp", "qnet.links", "link.egp/propose@1", "arXiv 1903.09778"]),
+        ("egp", ["link protocol egp", "qnet.links", "link.egp/propose@2", "arXiv 1903.09778"]),
         ("ideal", ["platform ideal", "gate_2q.fidelity", "perfect by definition", "inf"]),
         ("deliver", ["role requester", "parameter from_node", "minimum_fidelity", "pairs"]),
         ("load", ["parameter nodes, every processor if empty", '["alice>bob"]', "true"]),
