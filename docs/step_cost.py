@@ -20,6 +20,7 @@ import msgspec
 
 from qnet.bench.raw import ping_pong_hz
 from qnet.bench.time import beating_plan, frame_bytes
+from qnet.fibres import Fibres
 from qnet.ids import NodeId
 from qnet.machine import DeadlineReached
 from qnet.runtime.node import Node
@@ -39,7 +40,9 @@ SHORT, LONG = 20, 5000
 def pieces() -> dict[str, Callable[[], object]]:
     """Each piece of a step as a function to call again and again."""
     plan = beating_plan(10)
-    node = Node(plan, NODE, Seams(plan), woken=lambda: None, touch=lambda _: Instant(0))
+    node = Node(
+        plan, NODE, Seams(plan), Fibres(plan.links), woken=lambda: None, touch=lambda _: Instant(0)
+    )
     driver = node.driver
     (machine,) = (one for name, one in driver.machines.items() if name.startswith("link:"))
 

@@ -26,6 +26,7 @@ from qnet.machine import (
     Machine,
     Message,
     Observed,
+    PeerLost,
     Received,
     Request,
     Requested,
@@ -37,7 +38,16 @@ from qnet.units import Duration, Instant
 from qnet_protocols.heralding.double_click import make_end, make_station
 from qnet_protocols.heralding.midpoint import HeraldRefused, HeraldReported, PhotonsAnnounced
 from qnet_protocols.link.egp import EgpEnd
-from qnet_protocols.link.messages import Accepted, Close, Closed, CompareProgress, Propose, Rejected
+from qnet_protocols.link.messages import (
+    Accepted,
+    Close,
+    Closed,
+    CompareProgress,
+    HaveSlot,
+    NoSlot,
+    Propose,
+    Rejected,
+)
 
 TOPOLOGY: Final = Path(__file__).parents[1] / "deploy/topologies/ion-pair.toml"
 ALICE, BOB, STATION, CAROL = (NodeId(name) for name in ("alice", "bob", "station", "carol"))
@@ -189,9 +199,23 @@ def station() -> str:
         play("One end announced", make_station(StationContext(plan)), (late, a)),
         play("Both announced one run", make_station(StationContext(plan)), (1, a), (late, b)),
         play("A click, no end announced", make_station(StationContext(plan)), (late, click)),
-        play("A click, one end announced", make_station(StationContext(plan)), (1, a), (late, click)),
-        play("A click, both announced one run", make_station(StationContext(plan)), (1, a), (2, b), (late, click)),
-        play("A click, different runs", make_station(StationContext(plan)), (1, a), (2, other), (late, click)),
+        play(
+            "A click, one end announced", make_station(StationContext(plan)), (1, a), (late, click)
+        ),
+        play(
+            "A click, both announced one run",
+            make_station(StationContext(plan)),
+            (1, a),
+            (2, b),
+            (late, click),
+        ),
+        play(
+            "A click, different runs",
+            make_station(StationContext(plan)),
+            (1, a),
+            (2, other),
+            (late, click),
+        ),
     ]
     inputs: Inputs = {
         "PhotonsAnnounced from A": lambda _: a,
@@ -258,18 +282,23 @@ def link_end() -> str:
         ),
         "Accepted": lambda _: accepted,
         "Rejected": lambda now: received(BOB, Rejected(name, FIRST, 4, ""), now),
-        "Close": lambda now: received(BOB, Close(name, FIRST, "cancelled", 1, 0, 0), now),
+        "Close": lambda now: received(BOB, Close(name, FIRST, "cancelled", 0, 0, Instant(0)), now),
         "Close, the peer announced a pair": lambda now: received(
-            BOB, Close(name, FIRST, "cancelled", 1, 1, 1), now
+            BOB, Close(name, FIRST, "cancelled", 1, 1, Instant(clicked)), now
         ),
-        "Closed": lambda now: received(BOB, Closed(name, FIRST, 1, 0, 0), now),
+        "Closed": lambda now: received(BOB, Closed(name, FIRST, 0, 0, Instant(0)), now),
         "CompareProgress, level": lambda now: received(
-            BOB, CompareProgress(name, FIRST, 0, Instant(begin)), now
+            BOB, CompareProgress(name, FIRST, 0, Instant(begin), Instant(0)), now
         ),
         "CompareProgress, the peer is ahead": lambda now: received(
-            BOB, CompareProgress(name, FIRST, 1, Instant(begin)), now
+            BOB, CompareProgress(name, FIRST, 1, Instant(begin), Instant(0)), now
         ),
-        "a message from a stranger": lambda now: received(CAROL, Closed(name, FIRST, 1, 0, 0), now),
+        "a message from a stranger": lambda now: received(
+            CAROL, Closed(name, FIRST, 0, 0, Instant(0)), now
+        ),
+        "NoSlot": lambda now: received(BOB, NoSlot(name, RUN), now),
+        "HaveSlot": lambda now: received(BOB, HaveSlot(name, RUN, True), now),
+        "PeerLost, restarted": lambda _: PeerLost(BOB, restarted=True),
         "Acquired": lambda _: acquired,
         "Heralded": lambda now: Indicated(physical.Heralded(RUN, SLOT, 1, (1, 0), now)),
         "Heralded, a sequence number ahead": lambda now: Indicated(
