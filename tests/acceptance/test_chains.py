@@ -225,20 +225,14 @@ def diamond(folder: Path, *faults: Fault, pairs: int = 200, **parameters: Any) -
     )
 
 
-    reason="the link protocol of this branch refuses PeerLost; the mark goes with its successor",
-    strict=False,
-)
-
-
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param(
-        ),
+        pytest.param(Crash("f", NodeId("n1"), AT, None), id="crash"),
+        pytest.param(Crash("f", NodeId("n1"), AT, Instant(AT + 10**9)), id="restart"),
         pytest.param(Cut("f", LinkId("n1-n3"), AT, None), id="second link cut"),
         pytest.param(Cut("f", LinkId("n0-n1"), AT, None), id="first link cut"),
-        pytest.param(
-        ),
+        pytest.param(Partition("f", (NodeId("n1"),), AT, Instant(10**13)), id="partition"),
     ],
 )
 def test_request_moves_to_another_route(tmp_path: Path, fault: Fault) -> None:

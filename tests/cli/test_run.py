@@ -100,7 +100,7 @@ def test_wrong_command_line_is_one_message_and_status_2(topology, qnet, argument
 
 
 def test_failed_run_has_status_1_and_says_why(topology, qnet):
-    wanted = ("--app", "chsh", "--set", "minimum_fidelity=1.0", "--set", "nodes.alice.t2_s=1e-5")
+    wanted = ("--app", "teleport", "--set", "run.cluster_cap=2")
     status, out, error = qnet("run", topology, *QUICK, "--json", *wanted)
     assert status == 1
     assert json.loads(out)["status"] == "failed"
