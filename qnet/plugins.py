@@ -51,7 +51,7 @@ PluginRecord = (
     | App
 )
 
-GROUPS: Final[Mapping[Group, type[PluginRecord]]] = {
+GROUPS: Final[Mapping[str, type[PluginRecord]]] = {
     "qnet.platforms": PlatformSheet,
     "qnet.heralding": HeraldingScheme,
     "qnet.links": LinkProtocol,

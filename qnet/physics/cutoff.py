@@ -34,7 +34,7 @@ def accepted_prob(success_prob: float, cutoff_slots: float = math.inf) -> float:
     """Chance that the other link succeeds within ``cutoff_slots`` of the first one, the same slot included."""
     _check(success_prob, cutoff_slots)
     fails = 1.0 - success_prob
-    return 1.0 - 2.0 * fails ** (cutoff_slots + 1) / (2.0 - success_prob)
+    return 1.0 - 2.0 * math.pow(fails, cutoff_slots + 1) / (2.0 - success_prob)
 
 
 def mean_slots(success_prob: float, cutoff_slots: float = math.inf) -> float:
@@ -42,7 +42,7 @@ def mean_slots(success_prob: float, cutoff_slots: float = math.inf) -> float:
     accepted = accepted_prob(success_prob, cutoff_slots)
     fails = 1.0 - success_prob
     either = 1.0 / (success_prob * (2.0 - success_prob))
-    return either * (1.0 + 2.0 * fails * (1.0 - fails**cutoff_slots)) / accepted
+    return either * (1.0 + 2.0 * fails * (1.0 - math.pow(fails, cutoff_slots))) / accepted
 
 
 def mean_factor(
@@ -53,5 +53,5 @@ def mean_factor(
     if not coherence_slots > 0.0:
         raise ValueError(f"coherence_slots must be > 0, got {coherence_slots}")
     kept = (1.0 - success_prob) * math.exp(-1.0 / coherence_slots)
-    waited = kept * (1.0 - kept**cutoff_slots) / (1.0 - kept)
+    waited = kept * (1.0 - math.pow(kept, cutoff_slots)) / (1.0 - kept)
     return success_prob / (2.0 - success_prob) * (1.0 + 2.0 * waited) / accepted

@@ -95,6 +95,7 @@ class Bench:
         self.epoch = 0
         self.requests: dict[RequestId, Raw] = {}
         self.pairs = 0
+        self.made_for: dict[int, RequestId] = {}
         self.rate = 2 * MICROSECOND
         self.ends = {
             node: End(
@@ -217,6 +218,7 @@ class Bench:
         if raw.over:
             return
         self.pairs += 1
+        self.made_for[self.pairs] = name
         raw.left -= 1
         raw.made += 1
         pair, index = PairId(f"alice-bob#{self.pairs}"), raw.made
