@@ -8,6 +8,10 @@ Theory
     *Circuits that share links* could wait for each other for ever: one holds the qubits of one link and
     waits for the other, and the other way round. They take turns pair by pair then, and a pair that waits
     eight mean times of both links is discarded, even if the route has no cutoff.
+
+    *Running ahead:* links in the middle of a long path swap on while the ends still wait for messages;
+    nobody can use what they make, n links would make some n^2/4 pairs too many. A node that has swapped
+    :data:`AHEAD` pairs of which it has not heard from both ends asks its link for no more until it has.
 Late, early, impossible
     *Late:* a pair for a circuit that is gone goes back; the end of a request that was cancelled. *Impossible:*
     nothing, links are machines of this node.
@@ -35,6 +39,9 @@ from qnet_protocols.network.relay import DOWN, UP, Relay
 
 ALONE: Final = 16
 """Pairs per request to a link that no other circuit uses here."""
+
+AHEAD: Final = 32
+"""Swapped pairs of a circuit that may be under way at a node before it asks for more."""
 
 FAILURES: Final = 3
 """So many requests to a link that fail without a pair between them break the circuit."""
@@ -166,7 +173,7 @@ class Feeding:
             return None
         if side == DOWN:
             entry.failures, entry.heard = 0, now
-            if entry.link_requests[-1:] == [ok.request]:
+            if entry.link_requests[-1:] == [ok.request] and _room(entry):
                 self._ask(entry)
         half = Half.of(ok)
         if isinstance(entry.part, Relay):
@@ -182,6 +189,7 @@ class Feeding:
             if entry is not None:
                 for pair in expired.pairs:
                     self._void(entry, pair, now)
+                self.heard(entry, now)
 
     @staticmethod
     def _void(entry: Entry, pair: PairId, now: Instant) -> None:
@@ -204,5 +212,15 @@ class Feeding:
                 link = entry.down.link
                 self._failed(entry, f"link {link} answered {answer.code.name}: {answer.detail}")
                 return
-        if not entry.link_requests:
+        if not entry.link_requests and _room(entry):
             self._ask(entry)
+
+    def heard(self, entry: Entry, now: Instant) -> None:
+        """Something was said of a pair of the circuit: there may be room again."""
+        if entry.active and entry.down is not None and not entry.link_requests and _room(entry):
+            entry.heard = now
+            self._ask(entry)
+
+
+def _room(entry: Entry) -> bool:
+    return not isinstance(entry.part, Relay) or entry.part.ahead < AHEAD

@@ -168,6 +168,11 @@ class Relay:
             len(self._early),
         )
 
+    @property
+    def ahead(self) -> int:
+        """Swaps of which not everything has been heard."""
+        return len(self._entries) // 2
+
     def holds(self, side: int) -> bool:
         """Whether pairs wait on that side."""
         return bool(self._waiting[side])

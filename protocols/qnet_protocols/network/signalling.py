@@ -343,6 +343,7 @@ class Signalling:
         side = self.side_of(entry, source, message)
         if isinstance(entry.part, Relay):
             entry.part.on_message(side, message)
+            self.feeding.heard(entry, now)
         else:
             entry.part.on_message(message, now)
         return entry
