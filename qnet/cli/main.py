@@ -194,16 +194,17 @@ def show_plugin(name: str, /) -> int:
 
 
 @app.command
-def bench(*names: str, json: bool = False) -> int:
+def bench(*names: str, json: bool = False, plots: Path | None = None) -> int:
     """Measure performance figures, each beside its raw limit.
 
     Args:
         names: which figures; all if none is named.
         json: print one JSON object and nothing else.
+        plots: folder for plots of the figures that have one.
     """
     from qnet.cli.benching import run_benches
 
-    run_benches(names, as_json=json)
+    run_benches(names, as_json=json, plots=plots)
     return DONE
 
 
