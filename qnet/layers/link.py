@@ -226,7 +226,11 @@ class Expired(Record, frozen=True):
 
 
 class RequestEnded(Record, frozen=True):
-    """All pairs of ``request`` were delivered, or its user cancelled the rest. Said once at each end."""
+    """Nothing more comes of ``request``: all was made, or its user cancelled the rest. Said once at each end.
+
+    ``delivered`` of its pairs were announced here and not taken back since. It is less than what was asked
+    for if pairs came to one end only, and were lost; a request that has none in the end is an :class:`Err`.
+    """
 
     request: RequestId
     origin: bool

@@ -38,9 +38,11 @@ from qnet_protocols.link.messages import (
     CompareProgress,
     Propose,
     Rejected,
+    Void,
+    VoidHeard,
 )
 from qnet_protocols.link.queue import MEMORY_LIMIT, Ended, Progress, Queue
-from qnet_protocols.link.slots import ASK_LIMIT
+from qnet_protocols.link.turns import SILENCE
 
 from .harness import ALICE, BOB, CYCLE, FLIGHTS, LINK, STATION, context
 
@@ -119,6 +121,10 @@ def close(reason, delivered=0, last=0, request=OURS, boundary=0):
 
 def closed(delivered=0, last=0, request=OURS, boundary=0):
     return Closed(LINK, request, delivered, last, Instant(boundary))
+
+
+def void(index, boundary=0, request=OURS):
+    return Void(LINK, request, index, Instant(boundary))
 
 
 def ok(at, clicked_at, pair=1, index=1, request=OURS, origin=True, remote=BOB, since=0):
@@ -293,7 +299,7 @@ def test_proposal_is_repeated_then_given_up():
     for _ in range(PROPOSE_TRIES - 1):
         dialogue.fire(Send(BOB, propose()))
     dialogue.deadline(PROPOSE_TRIES * WAIT)
-    silent = err(OURS, ErrorCode.OTHER, detail="peer does not answer")
+    silent = err(OURS, ErrorCode.OTHER, detail="bob does not answer")
     dialogue.fire(silent, Send(BOB, close("no_answer")))
     late = got(Accepted(LINK, OURS, 1, Instant(HANDSHAKE)))
     dialogue.at(PROPOSE_TRIES * WAIT + 1, late)
@@ -413,30 +419,22 @@ def test_waiting_ends_with_its_request():
 
 
 def test_refusal_attempts_again_with_the_same_slot():
-    attempting().at(60_000_000, refusal(), attempts())
+    """Different ids: is one of the ends behind?"""
+    at = 60_000_000
+    attempting().at(at, refusal(), attempts(), Send(BOB, compare(0, at)))
 
 
-def test_refusal_that_shows_missed_heralds_expires():
-    attempting().at(
-        60_000_000,
-        refusal(last=1),
-        Release(SLOT),
-        err(OURS, ErrorCode.EXPIRE, detail="the ends did not hear of the same heralds"),
-        Send(BOB, close("expired")),
-    )
+def test_refusal_for_a_lost_announcement_only_attempts_again():
+    fault = Indicated(physical.HeraldRefused(AttemptId("alice/1.1"), SLOT, "NO_CLASSICAL_OTHER", 0))
+    attempting().at(60_000_000, fault, attempts())
 
 
-def test_sequence_ahead_expires_the_gap():
-    gap = told(link.Expired(OURS, BOB, 7, pairs(1, 3)))
-    dialogue = attempting().at(
-        53_000_000,
-        herald(sequence=3),
-        gap,
-        Release(SLOT),
-        err(OURS, ErrorCode.EXPIRE, detail="the ends did not hear of the same heralds"),
-        Send(BOB, close("expired", boundary=MADE)),
-    )
+def test_sequence_ahead_is_a_pair_like_others():
+    """What was lost before it was lost to both ends, or is void by now."""
+    dialogue = attempting()
+    dialogue.at(53_000_000, herald(sequence=3))
     assert dialogue.machine.state.expected_sequence == 4
+    assert isinstance(dialogue.machine.state.generation, Delivering)
 
 
 def test_sequence_behind_is_no_success():
@@ -446,19 +444,46 @@ def test_sequence_behind_is_no_success():
     assert dialogue.machine.state.expected_sequence == 5
 
 
-def test_herald_too_late_for_the_common_instant_expires():
-    at = MADE + 1
-    (gap, release, error, _) = attempting().give(at, herald())
-    assert gap.indication.pairs == pairs(1, 1)
-    assert release == Release(SLOT)
-    assert error.indication.code == ErrorCode.EXPIRE
+NONE_VALID = err(OURS, ErrorCode.EXPIRE, detail="none of 1 pairs came to both ends")
 
 
-def test_late_herald_of_an_open_request_expires_it():
+def test_herald_too_late_for_the_common_instant_makes_its_pair_void():
+    told_peer = Send(BOB, void(1, MADE))
+    attempting().at(MADE + 1, herald(), Release(SLOT), told_peer, NONE_VALID)
+
+
+def test_late_herald_of_an_open_request_makes_its_pair_void():
     dialogue = agreed()
     late = Indicated(physical.HeraldedLate(AttemptId("alice/1.1"), 1, Instant(1)))
-    error = err(OURS, ErrorCode.EXPIRE, detail="the ends did not hear of the same heralds")
-    dialogue.at(60_000_000, late, Withdraw(token()), error, Send(BOB, close("expired")))
+    dialogue.at(60_000_000, late, Withdraw(token()), Send(BOB, void(1)), NONE_VALID)
+
+
+def test_void_is_repeated_with_growing_waits_until_it_is_heard():
+    dialogue, due = agreed(), 60_000_000
+    late = Indicated(physical.HeraldedLate(AttemptId("alice/1.1"), 1, Instant(1)))
+    dialogue.give(due, late)
+    for tries in range(3):
+        due += WAIT << tries
+        dialogue.deadline(due).fire(Send(BOB, void(1)))
+    dialogue.at(due + 1, got(VoidHeard(LINK, OURS, 1))).deadline(None)
+
+
+def test_void_pair_of_the_peer_is_taken_back_and_the_request_goes_on():
+    dialogue = one_of_two()
+    gone = told(link.Expired(OURS, BOB, 7, pairs(1, 1)))
+    heard = Send(BOB, VoidHeard(LINK, OURS, 1))
+    dialogue.at(65_000_000, got(void(1)), gone, heard)
+    dialogue.at(65_000_001, got(void(1)), heard)
+    assert dialogue.machine.state.open == 1
+
+
+def test_void_pair_that_was_never_heard_of_is_passed_over():
+    """The third is void: this end, at the first, never announces the first two either."""
+    dialogue = attempting(3)
+    effects = dialogue.give(60_000_000, got(void(3)))
+    assert effects[0] == stop()
+    assert [e.message.index for e in effects if isinstance(e, Send)] == [1, 2, 3]
+    assert dialogue.machine.state.open == 0
 
 
 # ---------------------------------------------------------------- breaking off
@@ -602,12 +627,12 @@ def compare(served, since=0, request=OURS, boundary=0):
 
 def test_long_attempts_compare_progress_with_growing_waits():
     dialogue, due = attempting(), HANDSHAKE
-    for asks in range(ASK_LIMIT):
+    for asks in range(6):
         due += TIMING.ask_wait << asks
         dialogue.deadline(due).fire(Send(BOB, compare(0, HANDSHAKE)))
-    dialogue.deadline(None)
-    state = dialogue.machine.state.generation
-    assert state == Attempting(OURS, 1, SLOT, HANDSHAKE, ASK_LIMIT, None)
+    dialogue.deadline(HANDSHAKE + SILENCE * TIMING.ask_wait)
+    silent = err(OURS, ErrorCode.OTHER, detail="no herald comes and nothing is heard of bob")
+    dialogue.fire(stop(), silent, Send(BOB, close("no_sign")))
 
 
 def test_compare_shows_that_this_end_missed_a_herald():
@@ -615,8 +640,8 @@ def test_compare_shows_that_this_end_missed_a_herald():
         60_000_000,
         got(compare(1)),
         stop(),
-        err(OURS, ErrorCode.EXPIRE, detail="the ends did not hear of the same heralds"),
-        Send(BOB, close("expired")),
+        Send(BOB, void(1)),
+        NONE_VALID,
     )
 
 
@@ -626,11 +651,10 @@ def test_compare_shows_that_the_peer_missed_a_herald():
     dialogue.at(
         70_000_000,
         got(compare(0), sent_at=delivered_at + 1),
-        stop(index=2),
         told(link.Expired(OURS, BOB, 7, pairs(1, 1))),
-        err(OURS, ErrorCode.EXPIRE, detail="the ends did not hear of the same heralds"),
-        Send(BOB, close("expired", 0, 1, boundary=MADE)),
+        Send(BOB, void(1, MADE)),
     )
+    assert isinstance(dialogue.machine.state.generation, Attempting)
 
 
 def test_compare_after_both_waited_long_starts_anew():
@@ -666,10 +690,9 @@ def test_compare_of_a_complete_request_expires_what_the_peer_missed():
         done + 9,
         got(compare(0), sent_at=done + 1),
         expired,
-        Send(BOB, close("expired", 0, 1, boundary=MADE)),
+        Send(BOB, void(1, MADE)),
     )
-    dialogue.at(done + 10, got(compare(0), sent_at=done + 2))
-    dialogue.at(done + 20, got(closed())).deadline(None)
+    dialogue.at(done + 20, got(VoidHeard(LINK, OURS, 1))).deadline(None)
 
 
 def test_compare_of_an_unknown_request_closes_it():
@@ -733,8 +756,8 @@ def test_correction_slower_than_planned_makes_the_pair_expire():
         MADE + 1,
         Applied(OpId("link:alice-bob/1"), ()),
         Release(SLOT),
-        err(OURS, ErrorCode.EXPIRE, detail="the ends did not hear of the same heralds"),
-        Send(BOB, close("expired", boundary=MADE)),
+        Send(BOB, void(1, MADE)),
+        NONE_VALID,
     )
 
 
@@ -759,7 +782,8 @@ def test_deadline_that_nothing_needs_does_nothing():
 def test_message_kinds_are_listed():
     kinds = [message.kind for message in PROTOCOL.messages]
     names = [
-        *("propose@2", "accepted@2", "rejected@1", "close@2", "closed@2", "compare_progress@2"),
+        *("propose@2", "accepted@2", "rejected@1", "close@3", "closed@3", "void@1"),
+        *("void_heard@1", "compare_progress@2"),
         *("no_slot@1", "have_slot@1", "round_outcome@1"),
     ]
     assert kinds == [f"link.egp/{name}" for name in names]

@@ -217,6 +217,8 @@ SAMPLES: list[Any] = [
     egp.Rejected(LINK, REQUEST, 4, "purpose 0 is not accepted"),
     egp.Close(LINK, REQUEST, "cancelled", 17, 42, AT),
     egp.Closed(LINK, REQUEST, 16, 41, AT),
+    egp.Void(LINK, REQUEST, 17, AT),
+    egp.VoidHeard(LINK, REQUEST, 17),
     egp.CompareProgress(LINK, REQUEST, 17, AT, Instant(AT + 1)),
     egp.NoSlot(LINK, ATTEMPT),
     egp.HaveSlot(LINK, ATTEMPT, True),

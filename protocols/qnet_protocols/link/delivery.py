@@ -71,6 +71,10 @@ class Delivery:
 
     # ------------------------------------------------------------ at the herald
 
+    def is_test(self, sequence: int) -> bool:
+        """Whether herald ``sequence`` is that of a test round, no pair of a request."""
+        return self._rounds.basis(sequence) is not None
+
     def plan(self, entry: Agreed, herald: physical.Heralded, now: Instant) -> tuple[Instant, bool]:
         """The end of the turn, and whether this end can keep the common instant."""
         terms, clicked_at = entry.terms, herald.clicked_at
@@ -153,7 +157,8 @@ class Delivery:
             self._rounds.measured(pair.sequence, pair.label, measured.outcome)
             told = RoundOutcome(self._link, pair.sequence, measured.basis, measured.outcome)
             return [*effects, Send(self._remote, told), *self.report(pair.request)]
-        if self._queue.get(measured.pair.request) is not None:
+        entry = self._queue.get(measured.pair.request)
+        if entry is not None and measured.pair.index not in entry.progress.voided:
             self.measuring.keep(measured)
         return effects + self.announce_measured(now)
 
@@ -201,17 +206,24 @@ class Delivery:
     def _announced(
         self, entry: Agreed, pairs: tuple[gen.Heralded, ...], now: Instant
     ) -> list[Effect]:
-        terms = entry.terms
-        progress = entry.progress.announced(*(pair.sequence for pair in pairs))
-        entry = entry.with_progress(progress)
+        progress = entry.progress.announced(*((pair.index, pair.sequence) for pair in pairs))
+        return self.settle(entry.with_progress(progress), now)
+
+    def settle(self, entry: Agreed, now: Instant) -> list[Effect]:
+        """Pairs of ``entry`` were announced or are void: it ends if none is left."""
+        terms, progress = entry.terms, entry.progress
         self._queue.put(entry)
-        if progress.delivered < terms.pairs:
+        if progress.settled < terms.pairs:
             return []
-        self._endings.remember(entry, progress, now)
-        end = link.RequestEnded(
-            terms.request, terms.origin, self._remote, terms.purpose, terms.pairs
-        )
-        return [Indicate(end)]
+        self._endings.remember(entry, progress, now, complete=True)
+        name, purpose = terms.request, terms.purpose
+        end: Record
+        if progress.delivered:
+            end = link.RequestEnded(name, terms.origin, self._remote, purpose, progress.delivered)
+        else:
+            code, detail = link.ErrorCode.EXPIRE, f"none of {terms.pairs} pairs came to both ends"
+            end = link.Err(name, code, terms.origin, self._remote, purpose, detail)
+        return [*self._slots.unreserve(name), Indicate(end)]
 
     def _ok(self, terms: Terms, pair: gen.Heralded, now: Instant) -> link.Ok:
         claim = self._claim(terms, pair, now)

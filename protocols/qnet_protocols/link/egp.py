@@ -16,15 +16,18 @@ Theory
     *Deadline.* Attempts of a request with a deadline stop so early that a herald is in time at both
     ends or happens at neither. At the deadline each end says ERR TIMEOUT by itself.
 
+    *Missed heralds.* A pair whose herald is lost or late at one end is void at both: each pair of a
+    request has its index, one that is void counts and is not made again, and whoever announced it
+    says EXPIRE for it (:mod:`.closing`). The request goes on. An end that is behind finds out when
+    the station refuses a click because the ids differ; but as long as it is not armed nothing
+    clicks, so an end that attempts far longer than usual (20 mean times, then doubling) sends
+    ``CompareProgress``. If both have attempted for the same pair that long, a report was lost to
+    both: they start anew.
+
     *Breaking off.* A request that ends early at one end (cancelled by either application, timed
     out, expired, peer silent) is closed with the handshake of :mod:`.closing`. Whoever announced a
-    pair that the other did not says EXPIRE for it.
-
-    *Missed heralds.* A sequence number ahead of the expected one means that reports were lost:
-    EXPIRE for the gap, and the request is closed. An end whose peer has gone ahead learns nothing
-    any more from the station, so an end that attempts far longer than usual (20 mean times, then
-    doubling) sends ``CompareProgress``. Whoever sees that one end has fallen behind closes the
-    request; if both have attempted for the same pair that long, a refusal was lost: start anew.
+    pair that the other did not says EXPIRE for it. With a void pair an atomic request is expired;
+    so is a request that has no valid pair in the end.
 
     *Restart.* PeerLost ends all open requests with ERR OTHER. The ids, numbers and operations of an
     end that came back begin anew in a range of their own.
@@ -44,8 +47,8 @@ Invariants
     to the physical layer or named in the state. No deadline lies in the past.
 Assumptions and validity
     Both ends compute with the same plan of the link. Messages are datagrams: loss, repetition and
-    reordering are survived; a lost or late herald report ends its request with EXPIRE. Programs take
-    no longer than :class:`.admission.Timing` says, else the pair expires.
+    reordering are survived; a lost or late herald report costs its pair. Programs take no longer
+    than :class:`.admission.Timing` says, else the pair is void.
 Not modelled
     Several pairs of one link at a time. A choice of the bright-state population by the minimum
     fidelity: no built-in scheme has one.
@@ -77,6 +80,7 @@ from qnet.machine import (
     Received,
     Release,
     Requested,
+    Send,
 )
 from qnet.seams import EndContext, LinkProtocol
 from qnet.units import Instant
@@ -96,6 +100,8 @@ from qnet_protocols.link.messages import (
     Propose,
     Rejected,
     RoundOutcome,
+    Void,
+    VoidHeard,
 )
 from qnet_protocols.link.queue import Agreed, Proposed, Queue
 from qnet_protocols.link.rounds import Rounds
@@ -224,6 +230,7 @@ class EgpEnd:
         message = event.message
         if event.source != self._remote or message.link != self._link:
             raise RemoteProtocolError(self._impossible(event, now))
+        self._turns.heard_at = now
         match message:
             case Propose():
                 return self._agreement.on_propose(event, message, now)
@@ -237,6 +244,14 @@ class EgpEnd:
             case Closed():
                 self._heard_of(message.boundary, message.last_sequence)
                 return self._endings.on_closed(message)
+            case Void(request=request, index=index, boundary=boundary):
+                self._heard_of(boundary, 0)
+                effects = self._turns.void(request, index, now, tell=False)
+                heard = VoidHeard(self._link, request, index)
+                return [*effects, Send(self._remote, heard)]
+            case VoidHeard():
+                self._endings.on_void_heard(message)
+                return []
             case CompareProgress():
                 return self._on_compare(event, message, now)
             case NoSlot(attempt=attempt):
@@ -262,21 +277,15 @@ class EgpEnd:
         entry = self._queue.get(message.request)
         if entry is None:
             return self._endings.on_close(message, now)
-        effects = self._turns.give_up(entry, message.reason, now, agreed=message.delivered)
+        effects = self._turns.give_up(entry, message.reason, now, agreed=message.reached)
         return [*effects, self._endings.answer(message.request, entry.progress)]
 
     def _on_compare(self, event: Received, message: CompareProgress, now: Instant) -> list[Effect]:
-        """One end is behind if the other had made a pair before the message was sent."""
         self._heard_of(message.boundary, 0)
         entry = self._queue.get(message.request)
         if entry is None:
             return self._endings.on_compare(event, message, now)
-        ours, theirs = entry.progress, message.served
-        behind = theirs > ours.served
-        ahead = theirs < ours.served and event.sent_at > ours.boundary
-        if behind or ahead:
-            return self._turns.close(entry, "expired", now, agreed=theirs)
-        return self._turns.restart(message, now)
+        return self._turns.on_compare(entry, message, event.sent_at, now)
 
     def _on_peer_lost(self, now: Instant, *, restarted: bool) -> list[Effect]:
         """What both ends shared is void; a peer that is still there is told so."""
@@ -341,9 +350,7 @@ class EgpEnd:
             return []
         if state.pair.deliver_at < now:
             # This node stood still or its program took longer than planned.
-            entry = self._queue.get(state.pair.request)
-            assert entry is not None
-            return self._turns.close(entry, "expired", now)
+            return self._turns.void(state.pair.request, state.pair.index, now, tell=True)
         self._turns.state = gen.Resting()
         return self._delivery.deliver(state.pair, now)
 

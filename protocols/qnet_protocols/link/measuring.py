@@ -80,9 +80,13 @@ class Measurements:
             due.sort(key=lambda one: one.pair.sequence)
         return due
 
-    def drop(self, request: RequestId) -> None:
-        """Nothing more is announced for ``request``."""
-        self._due = [one for one in self._due if one.pair.request != request]
+    def drop(self, request: RequestId, index: int | None = None) -> None:
+        """Nothing more is announced for ``request``, or for its pair ``index``."""
+        self._due = [
+            one
+            for one in self._due
+            if one.pair.request != request or index not in (None, one.pair.index)
+        ]
 
     def next_deadline(self) -> Instant | None:
         """When the next outcome is announced."""

@@ -14,8 +14,8 @@ from qnet.layers.link import BasisChoice, Kind
 from qnet.machine import Message
 from qnet.units import Duration, Instant
 
-CloseReason = Literal["cancelled", "timeout", "expired", "no_answer", "peer_lost"]
-"""Why a request ended before all its pairs were delivered."""
+CloseReason = Literal["cancelled", "timeout", "expired", "no_answer", "no_sign", "peer_lost"]
+"""Why a request ended before all its pairs were made."""
 
 
 class Propose(Message, frozen=True):
@@ -81,7 +81,7 @@ class Rejected(Message, frozen=True):
 
 
 class Close(Message, frozen=True):
-    """The request is over at the sender before all its pairs were delivered; end it too.
+    """The request is over at the sender before all its pairs were made; end it too.
 
     Sent again until :class:`Closed` or the other end's own Close arrives. It carries what the
     EXPIRE message of the reference carries: how far the two ends agree.
@@ -90,31 +90,62 @@ class Close(Message, frozen=True):
         link: which link.
         request: its id.
         reason: why.
-        delivered: pairs that the sender announced as valid.
-        last_sequence: sequence number of the last of them, 0 for none.
+        reached: index of the last pair that the sender announced, 0 for none; what it left out
+            before that it says with :class:`Void`.
+        last_sequence: sequence number of the last one that is valid, 0 for none.
         boundary: end of the last turn that the sender knows of.
     """
 
-    kind: ClassVar[str] = "link.egp/close@2"
+    kind: ClassVar[str] = "link.egp/close@3"
     reliable: ClassVar[bool] = False
     link: LinkId
     request: RequestId
     reason: CloseReason
-    delivered: int
+    reached: int
     last_sequence: int
     boundary: Instant
 
 
 class Closed(Message, frozen=True):
-    """Answer to :class:`Close`: the request is over here, ``delivered`` pairs were announced."""
+    """Answer to :class:`Close`: the request is over here; fields as there."""
 
-    kind: ClassVar[str] = "link.egp/closed@2"
+    kind: ClassVar[str] = "link.egp/closed@3"
     reliable: ClassVar[bool] = False
     link: LinkId
     request: RequestId
-    delivered: int
+    reached: int
     last_sequence: int
     boundary: Instant
+
+
+class Void(Message, frozen=True):
+    """Pair ``index`` of the request is not valid at the sender; it is not at the receiver either.
+
+    Sent again until :class:`VoidHeard` arrives.
+
+    Attributes:
+        link: which link.
+        request: its id.
+        index: which pair of it, from 1.
+        boundary: end of the last turn that the sender knows of.
+    """
+
+    kind: ClassVar[str] = "link.egp/void@1"
+    reliable: ClassVar[bool] = False
+    link: LinkId
+    request: RequestId
+    index: int
+    boundary: Instant
+
+
+class VoidHeard(Message, frozen=True):
+    """Answer to :class:`Void`: pair ``index`` is not valid here."""
+
+    kind: ClassVar[str] = "link.egp/void_heard@1"
+    reliable: ClassVar[bool] = False
+    link: LinkId
+    request: RequestId
+    index: int
 
 
 class CompareProgress(Message, frozen=True):
@@ -123,7 +154,7 @@ class CompareProgress(Message, frozen=True):
     Attributes:
         link: which link.
         request: its id.
-        served: pairs of it that the sender knows to be made.
+        served: pairs of it that the sender knows to be made, or void.
         since: instant at which its present attempts began.
         boundary: end of the last turn that the sender knows of.
     """
@@ -176,6 +207,8 @@ MESSAGES: Final[tuple[type[Message], ...]] = (
     Rejected,
     Close,
     Closed,
+    Void,
+    VoidHeard,
     CompareProgress,
     NoSlot,
     HaveSlot,

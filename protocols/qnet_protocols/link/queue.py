@@ -7,7 +7,7 @@ Theory
     how many of its pairs were made. Which one is served next follows from these alone
     (:mod:`.schedulers`).
 
-    Of a request that is over its end is remembered: how many pairs were announced, with which
+    Of a request that is over its end is remembered: which pairs were announced last, with which
     sequence numbers, and what was answered to its proposal. A repeated message is then answered
     again, and a request is never queued twice.
 Assumptions and validity
@@ -34,8 +34,8 @@ from qnet_protocols.link.messages import Accepted, Propose, Rejected
 MEMORY_LIMIT: Final = 256
 """Requests that are over and still remembered."""
 
-RECENT_LIMIT: Final = 16
-"""Announced pairs per request whose sequence numbers are remembered, beyond those of one batch."""
+RECENT_LIMIT: Final = 64
+"""Announced (and void) pairs per request that are remembered, beyond those of one batch."""
 
 
 class Terms(Record, frozen=True):
@@ -83,36 +83,91 @@ class Progress(Record, frozen=True):
     """How far a request has come.
 
     Attributes:
-        served: pairs made (heralded and due or announced); the next one has index ``served`` + 1.
+        served: pairs made (heralded and due or announced) or void; the next one has index
+            ``served`` + 1.
         boundary: end of the turn of the last of them, an instant common to both ends.
-        delivered: pairs announced.
-        recent: sequence numbers of the last announced ones.
+        delivered: pairs announced and valid.
+        reached: index of the last announced one.
+        recent: (index, sequence number) of the last valid ones.
+        voids: how many pairs are void.
+        voided: indices of the last void ones.
     """
 
     served: int = 0
     boundary: Instant = Instant(0)
     delivered: int = 0
-    recent: tuple[int, ...] = ()
+    reached: int = 0
+    recent: tuple[tuple[int, int], ...] = ()
+    voids: int = 0
+    voided: tuple[int, ...] = ()
 
     @property
     def last_sequence(self) -> int:
-        """Sequence number of the last announced pair, 0 for none."""
-        return self.recent[-1] if self.recent else 0
+        """Sequence number of the last valid pair, 0 for none."""
+        return self.recent[-1][1] if self.recent else 0
+
+    @property
+    def settled(self) -> int:
+        """Pairs of which nothing more is to come: announced or void."""
+        return self.delivered + self.voids
 
     def made(self, boundary: Instant) -> Progress:
         """One more pair whose turn ends at ``boundary``."""
-        return Progress(self.served + 1, boundary, self.delivered, self.recent)
+        return Progress(
+            self.served + 1,
+            boundary,
+            self.delivered,
+            self.reached,
+            self.recent,
+            self.voids,
+            self.voided,
+        )
 
-    def announced(self, *sequences: int) -> Progress:
-        """Pairs were announced together."""
-        keep = max(RECENT_LIMIT, len(sequences))
-        recent = (*self.recent, *sequences)[-keep:]
-        return Progress(self.served, self.boundary, self.delivered + len(sequences), recent)
+    def announced(self, *pairs: tuple[int, int]) -> Progress:
+        """Pairs (index, sequence number) were announced together, in order."""
+        keep = max(RECENT_LIMIT, len(pairs))
+        return Progress(
+            self.served,
+            self.boundary,
+            self.delivered + len(pairs),
+            pairs[-1][0],
+            (*self.recent, *pairs)[-keep:],
+            self.voids,
+            self.voided,
+        )
 
-    def only(self, delivered: int) -> Progress:
-        """The same with only the ``delivered`` first of the announced pairs still valid."""
-        kept = max(0, len(self.recent) - (self.delivered - delivered))
-        return Progress(self.served, self.boundary, delivered, self.recent[:kept])
+    def without(self, index: int, boundary: Instant) -> Progress:
+        """Pair ``index`` is void; nothing changes if it is already."""
+        if index in self.voided:
+            return self
+        kept = tuple(pair for pair in self.recent if pair[0] != index)
+        return Progress(
+            max(self.served, index),
+            max(self.boundary, boundary),
+            self.delivered - (len(self.recent) - len(kept)),
+            self.reached,
+            kept,
+            self.voids + 1,
+            (*self.voided, index)[-RECENT_LIMIT:],
+        )
+
+    def sequence_of(self, index: int) -> int | None:
+        """Sequence number of pair ``index`` if it was announced, is valid and remembered."""
+        return next((sequence for one, sequence in self.recent if one == index), None)
+
+    def beyond(self, reached: int) -> tuple[int, ...]:
+        """Sequence numbers of the announced pairs after pair ``reached``."""
+        return tuple(sequence for index, sequence in self.recent if index > reached)
+
+    def only(self, reached: int) -> Progress:
+        """The same without the pairs after pair ``reached``."""
+        kept = tuple(pair for pair in self.recent if pair[0] <= reached)
+        return msgspec.structs.replace(
+            self,
+            delivered=self.delivered - (len(self.recent) - len(kept)),
+            reached=min(self.reached, reached),
+            recent=kept,
+        )
 
 
 NO_PROGRESS: Final = Progress()
@@ -176,6 +231,7 @@ class Ended(Record, frozen=True):
         purpose: as in CREATE.
         progress: pairs announced here and not declared expired since.
         ended_at: when it ended here.
+        complete: all its pairs were made (or void), so the peer is not told that it is over.
         answer: what this end answered to its proposal, None if it never did.
     """
 
@@ -184,10 +240,11 @@ class Ended(Record, frozen=True):
     progress: Progress
     ended_at: Instant
     answer: Accepted | Rejected | None = None
+    complete: bool = False
 
-    def only(self, delivered: int) -> Ended:
-        """The same with only ``delivered`` of its pairs still valid."""
-        return msgspec.structs.replace(self, progress=self.progress.only(delivered))
+    def with_progress(self, progress: Progress) -> Ended:
+        """The same with fewer valid pairs."""
+        return msgspec.structs.replace(self, progress=progress)
 
 
 class Queue:

@@ -52,10 +52,11 @@ Key = tuple[float, ...]
 
 
 class Turn(Record, frozen=True):
-    """``entry`` gets the next pair; attempts begin at ``begin``, not before."""
+    """``entry`` gets the next pair; attempts begin at ``begin``, not before, and stop at ``end``."""
 
     entry: Agreed
     begin: Instant
+    end: Instant | None = None
 
 
 class Chooser(Protocol):
@@ -66,8 +67,8 @@ class Chooser(Protocol):
         """Start tag of a request that is agreed now."""
         ...
 
-    def next(self, entries: Iterable[Agreed], boundary: Instant) -> Turn | None:
-        """The turn after ``boundary``, None if no entry wants a pair."""
+    def next(self, entries: Iterable[Agreed], boundary: Instant, now: Instant) -> Turn | None:
+        """The turn after ``boundary``, as seen from ``now``; None if no entry wants a pair."""
         ...
 
 
@@ -93,8 +94,13 @@ class Scheduler:
         """Virtual time, the start tag of a request that is agreed now."""
         return self._virtual
 
-    def next(self, entries: Iterable[Agreed], boundary: Instant) -> Turn | None:
-        """The turn after ``boundary``, None if no entry wants a pair."""
+    def next(
+        self,
+        entries: Iterable[Agreed],
+        boundary: Instant,
+        now: Instant,  # noqa: ARG002
+    ) -> Turn | None:
+        """The turn after ``boundary``, whenever it is asked; None if no entry wants a pair."""
         ready = [entry for entry in entries if entry.progress.served < entry.terms.pairs]
         if not ready:
             return None
@@ -102,7 +108,7 @@ class Scheduler:
         chosen = ready[0]
         if len(ready) > 1:
             able = [entry for entry in ready if entry.start <= begin]
-            begun = [entry for entry in able if _undivided(entry)]
+            begun = [entry for entry in able if undivided(entry)]
             chosen = min(begun or able, key=self._key)
         self._virtual = max(self._virtual, chosen.tag + chosen.progress.served * self._cost(chosen))
         return Turn(chosen, Instant(begin))
@@ -129,7 +135,7 @@ def _priority(entry: Agreed) -> Key:
     return (entry.terms.priority, entry.number)
 
 
-def _undivided(entry: Agreed) -> bool:
+def undivided(entry: Agreed) -> bool:
     """Whether no other pair may come before its next one."""
     terms = entry.terms
     return (terms.consecutive or terms.atomic) and entry.progress.served > 0

@@ -10,7 +10,13 @@ Theory
 
     *Herald.* It carries the next sequence number of the link, which with the link's name is the
     pair's id. A half that is measured leaves the turn here (:mod:`.measuring`), a half that is kept
-    goes on to its delivery (:mod:`.delivery`).
+    goes on to its delivery (:mod:`.delivery`). A herald that comes too late for the common instant
+    makes its pair void (:mod:`.closing`), and so does one that was lost, as soon as the ends find
+    out: an end whose attempts are refused because the ids differ, or that attempts for long, says
+    which pair it is at (``CompareProgress``); whoever has passed over a pair says ``Void``.
+
+    *Silence.* An end with turns to take that hears neither of a click nor of its peer for 64 times
+    as long gives up what is open.
 Late, early, impossible
     See :mod:`qnet_protocols.link.egp`.
 Not modelled
@@ -22,6 +28,8 @@ Sources
 
 from __future__ import annotations
 
+from typing import Final
+
 from qnet.ids import AttemptId, RequestId, SlotId, attempt_id
 from qnet.layers import physical
 from qnet.machine import Acquire, Effect, Release, Request, Send
@@ -32,10 +40,13 @@ from qnet_protocols.link.admission import Timing
 from qnet_protocols.link.closing import Endings
 from qnet_protocols.link.delivery import Delivery
 from qnet_protocols.link.messages import CloseReason, CompareProgress, HaveSlot, NoSlot
-from qnet_protocols.link.queue import Agreed, Entry, Held, Queue
+from qnet_protocols.link.queue import RECENT_LIMIT, Agreed, Entry, Held, Queue
 from qnet_protocols.link.schedulers import Chooser, Turn
 from qnet_protocols.link.sequence import Expectation
 from qnet_protocols.link.slots import ASK_LIMIT, Slots
+
+SILENCE: Final = 64
+"""So many times ``ask_wait`` without a sign of the peer or of a click, and it is taken for dead."""
 
 
 class Turns:
@@ -61,6 +72,10 @@ class Turns:
         self._delivery = delivery
         self._slots = slots
         self._chosen_at = -1
+        self._asked_at = Instant(0)
+        self._end: Instant | None = None
+        self.heard_at = Instant(0)
+        """Last sign of life: of the peer, of a click, or of this node that gave a slot at last."""
         self.state: gen.Generation = gen.Resting()
         self.expected = Expectation(known=context.incarnation == 0)
 
@@ -88,12 +103,13 @@ class Turns:
         if now < turn.begin:
             self.state = gen.Waiting(turn.entry.terms.request, turn.begin)
             return given_up
+        self._end = turn.end
         return given_up + self._ask_slots(turn.entry, now)
 
     def _next(self, now: Instant) -> Turn | None:
         self._chosen_at = self._queue.version
         able = [entry for entry in self._queue.agreed() if self._in_time(entry, now)]
-        return self._scheduler.next(able, self._endings.boundary) if able else None
+        return self._scheduler.next(able, self._endings.boundary, now) if able else None
 
     def _may_switch(self, state: gen.Generation, now: Instant) -> bool:
         """A run whose last photon is under way is waited for."""
@@ -112,6 +128,7 @@ class Turns:
     # ------------------------------------------------------------ slots
 
     def _ask_slots(self, entry: Agreed, now: Instant) -> list[Effect]:
+        self._asked_at = now
         self.state, effects = self._slots.ask(entry, now)
         return effects
 
@@ -126,6 +143,8 @@ class Turns:
         if state.memory:
             self.state = self._slots.got_memory(state, slot)
             return [] if self.state.memory else [Acquire(state.token)]
+        if now > self._asked_at:
+            self.heard_at = now
         if not state.asks:
             return self.attempt(entry, slot, now)
         lease = self._slots.lease(now)
@@ -216,11 +235,13 @@ class Turns:
     def attempt(self, entry: Agreed, slot: SlotId, now: Instant) -> list[Effect]:
         """Attempt for the next pair of ``entry``, unless it is too late for its deadline."""
         request, index = entry.terms.request, entry.progress.served + 1
-        if not self._in_time(entry, now):
+        over = self._end is not None and now >= self._end
+        if over or not self._in_time(entry, now):
             self.state = gen.Resting()
             return [Release(slot), *self._slots.unreserve(request)]
         self.state = gen.Attempting(request, index, slot, now, 0, self._next_ask(0, now))
-        until = self._timing.until(entry.terms)
+        limits = (self._timing.until(entry.terms), self._end)
+        until = min((one for one in limits if one is not None), default=None)
         return [Request(physical.StartAttempts(attempt_id(request, index), slot, until))]
 
     def on_stopped(self, attempt: AttemptId, slot: SlotId, now: Instant) -> list[Effect]:
@@ -229,43 +250,100 @@ class Turns:
         return [Release(slot)] if entry is None else self.attempt(entry, slot, now)
 
     def on_refused(self, refused: physical.HeraldRefused, now: Instant) -> list[Effect]:
-        """A click could not be matched; it also tells how many successes there were."""
-        missed = self.expected.next and refused.last_sequence >= self.expected.next
+        """A click could not be matched; if the ids differed, is one of the ends behind?"""
+        self.heard_at = now
         self.expected.reached(refused.last_sequence)
         entry = self._attempting(refused.attempt, refused.slot)
         if entry is None:
             return [Release(refused.slot)]
-        if not missed:
-            return self.attempt(entry, refused.slot, now)
-        self.state = gen.Resting()
-        return [Release(refused.slot), *self.close(entry, "expired", now)]
+        effects = self.attempt(entry, refused.slot, now)
+        if refused.fault == "QUEUE_MISMATCH":
+            effects.append(self._compare(entry.terms.request, entry.progress.served, now))
+        return effects
 
     def on_herald(self, herald: physical.Heralded, now: Instant) -> list[Effect]:
         """The station saw a success."""
+        self.heard_at = now
         entry = self._attempting(herald.attempt, herald.slot)
         if entry is None:
             self.expected.reached(herald.sequence)
             return [Release(herald.slot)]
         if herald.sequence < self.expected.next:
             return self.attempt(entry, herald.slot, now)
-        missed = self.expected.missed(herald.sequence)
+        self.expected.reached(herald.sequence)
         boundary, on_time = self._delivery.plan(entry, herald, now)
         self._endings.boundary = max(self._endings.boundary, boundary)
-        if len(missed) > 1 or not on_time:
-            # Reports before this one were lost, or this one is too late for the common instant.
+        if not on_time:
             self.state = gen.Resting()
-            gap = self._endings.gap(entry, missed)
-            return [gap, Release(herald.slot), *self.close(entry, "expired", now)]
+            request = entry.terms.request
+            left = [Release(herald.slot), *self._slots.unreserve(request)]
+            return left + self.void(request, entry.progress.served + 1, now, tell=True)
         self.state, effects = self._delivery.begin(entry, herald, boundary)
         return effects
 
     def on_late(self, late: physical.HeraldedLate, now: Instant) -> list[Effect]:
-        """The peer may hold a pair whose half was given up here: close its open request."""
+        """The peer may hold a pair whose half was given up here: it is void."""
+        self.heard_at = now
         self.expected.reached(late.sequence)
+        if self._delivery.is_test(late.sequence):
+            return []
         for entry in self._queue.agreed():
-            if late.attempt == attempt_id(entry.terms.request, entry.progress.served + 1):
-                return self.close(entry, "expired", now)
+            request, index = entry.terms.request, entry.progress.served + 1
+            if late.attempt == attempt_id(request, index):
+                return self.void(request, index, now, tell=True)
         return []
+
+    # ------------------------------------------------------------ void pairs
+
+    def void(self, request: RequestId, index: int, now: Instant, *, tell: bool) -> list[Effect]:
+        """Pair ``index`` cannot be announced by both ends: it is void.
+
+        Args:
+            request: its request.
+            index: which pair of it.
+            now: this instant.
+            tell: whether the peer has to be told.
+        """
+        entry = self._queue.get(request)
+        if not isinstance(entry, Agreed):
+            told = [self._endings.void(request, index, now)] if tell else []
+            return self._endings.void_ended(request, index) + told
+        if entry.terms.atomic:
+            return self.close(entry, "expired", now)
+        effects: list[Effect] = []
+        progress = entry.progress
+        made = index <= progress.served and not _finishes(self.state, request, index)
+        if not made and gen.request_of(self.state) == request:
+            effects += self._leave()
+        for one in (*range(progress.served + 1, index), index):
+            sequence = progress.sequence_of(one)
+            if sequence is not None:
+                expired = self._endings.expired(request, entry.terms.purpose, (sequence,))
+                effects.append(expired)
+            self._delivery.measuring.drop(request, one)
+            progress = progress.without(one, self._endings.boundary)
+            if tell or one < index:
+                effects.append(self._endings.void(request, one, now))
+        return effects + self._delivery.settle(entry.with_progress(progress), now)
+
+    def on_compare(
+        self, entry: Entry, message: CompareProgress, sent_at: Instant, now: Instant
+    ) -> list[Effect]:
+        """One end is behind if the other had made a pair before the message was sent."""
+        ours, theirs = entry.progress, message.served
+        request = entry.terms.request
+        if theirs > ours.served:
+            return self.void(request, theirs, now, tell=True)
+        if theirs < ours.served and sent_at > ours.boundary + self._timing.measurement:
+            effects: list[Effect] = []
+            for index in range(max(theirs, ours.served - RECENT_LIMIT) + 1, ours.served + 1):
+                effects += self.void(request, index, now, tell=True)
+            return effects
+        return self.restart(message, now)
+
+    def _compare(self, request: RequestId, served: int, since: Instant) -> Effect:
+        boundary = self._endings.boundary
+        return Send(self._remote, CompareProgress(self._link, request, served, since, boundary))
 
     def _attempting(self, attempt: AttemptId, slot: SlotId) -> Agreed | None:
         """The entry whose attempts run under ``attempt``, None if they were given up."""
@@ -281,26 +359,27 @@ class Turns:
     def on_deadline(self, now: Instant) -> list[Effect]:
         """Ask the peer, tell it, give up or begin again, as the time has come."""
         state = self.state
+        dead_at, over_at = self._dead_at(), self._over_at()
+        if dead_at is not None and dead_at <= now:
+            return [
+                effect
+                for entry in self._queue.agreed()
+                for effect in self.close(entry, "no_sign", now)
+            ]
+        if over_at is not None and over_at <= now:
+            return self._leave()
         match state:
             case gen.Attempting(request, index, yield_at=at) | gen.Offering(
                 request, index, yield_at=at
             ) if at is not None and at <= now:
                 told = NoSlot(self._link, attempt_id(request, index))
                 # A peer that does not answer may be at another pair.
-                compare = CompareProgress(
-                    self._link, request, index - 1, now, self._endings.boundary
-                )
-                return [
-                    *self._yield(state, now),
-                    Send(self._remote, told),
-                    Send(self._remote, compare),
-                ]
+                compare = self._compare(request, index - 1, now)
+                return [*self._yield(state, now), Send(self._remote, told), compare]
             case gen.Attempting(request, index, ask_at=at) if at is not None and at <= now:
                 asks = state.asks + 1
                 self.state = state.asked(asks, self._next_ask(asks, now))
-                boundary = self._endings.boundary
-                asked = CompareProgress(self._link, request, index - 1, state.since, boundary)
-                return [Send(self._remote, asked)]
+                return [self._compare(request, index - 1, state.since)]
             case gen.Offering(ask_at=at) if at is not None and at <= now:
                 return self._offer(state, now)
             case gen.AwaitingSlot(request, index, ask_at=at) if at is not None and at <= now:
@@ -310,8 +389,24 @@ class Turns:
                 return self._resume(state, now)
         return []
 
+    def _dead_at(self) -> Instant | None:
+        """When the peer is taken for dead if nothing is heard."""
+        if not isinstance(self.state, gen.Attempting | gen.Offering | gen.Yielded):
+            return None
+        return Instant(self.heard_at + SILENCE * self._timing.ask_wait)
+
+    def _over_at(self) -> Instant | None:
+        """When a turn without attempts is over; attempts end by themselves."""
+        if isinstance(self.state, gen.AwaitingSlot | gen.Offering | gen.Yielded):
+            return self._end
+        return None
+
     def next_deadline(self) -> Instant | None:
         """The next instant of :meth:`on_deadline` or of a choice."""
+        limits = (self._dead_at(), self._over_at(), self._own_deadline())
+        return min((one for one in limits if one is not None), default=None)
+
+    def _own_deadline(self) -> Instant | None:
         match self.state:
             case gen.Waiting(start=at) | gen.Yielded(resume_at=at):
                 return at
@@ -349,7 +444,8 @@ class Turns:
             entry: the open request.
             reason: why it ends.
             now: this instant.
-            agreed: pairs that the peer announced, if known; more than that are declared expired.
+            agreed: index of the last pair that the peer announced, if known; what was announced
+                beyond it is declared expired.
         """
         effects = self.give_up(entry, reason, now, agreed=agreed)
         if not isinstance(entry, Held):
@@ -367,6 +463,15 @@ class Turns:
         """Stop making, measuring and keeping anything of ``request``."""
         effects = self._leave() if gen.request_of(self.state) == request else []
         return effects + self._delivery.forget(request)
+
+
+def _finishes(state: gen.Generation, request: RequestId, index: int) -> bool:
+    """Whether ``state`` is that of pair ``index`` after its herald."""
+    return (
+        isinstance(state, gen.Correcting | gen.Delivering)
+        and state.pair.request == request
+        and state.pair.index == index
+    )
 
 
 def _serves(state: gen.Generation, entry: Agreed) -> bool:
