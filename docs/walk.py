@@ -174,7 +174,7 @@ def physical_end() -> str:
             CAROL, HeraldReported(plan.name, RUN, 1, 1, 0, now)
         ),
         "DeadlineReached": lambda _: DeadlineReached(),
-        "Observed (for stations only)": lambda _: Observed(plan.name, (0, 2)),
+        "Observed (for stations only)": lambda now: Observed(plan.name, (0, 2), now),
     }
     return state_table(scenes, inputs, lambda state: type(state).__name__)
 
@@ -192,8 +192,8 @@ def station() -> str:
 
     a, b = announced(ALICE, RUN), announced(BOB, RUN)
     other = announced(BOB, OTHER_RUN)
-    click = Observed(plan.name, (0, 2))
     late = 10**8
+    click = Observed(plan.name, (0, 2), Instant(late))
     scenes = [
         play("Nothing announced", make_station(StationContext(plan))),
         play("One end announced", make_station(StationContext(plan)), (late, a)),
@@ -221,14 +221,14 @@ def station() -> str:
         "PhotonsAnnounced from A": lambda _: a,
         "PhotonsAnnounced from B": lambda _: b,
         "PhotonsAnnounced from a stranger": lambda _: announced(CAROL, RUN),
-        "Observed, a pattern of the scheme": lambda _: click,
-        "Observed, another pattern": lambda _: Observed(plan.name, (0, 1)),
+        "Observed, a pattern of the scheme": lambda now: Observed(plan.name, (0, 2), now),
+        "Observed, another pattern": lambda now: Observed(plan.name, (0, 1), now),
         "DeadlineReached": lambda _: DeadlineReached(),
         "Requested (for ends only)": lambda _: _stop(RUN),
     }
 
     def label(state: Any) -> str:
-        return "click waits" if state.click is not None else "no click"
+        return "click waits" if state.clicks else "no click"
 
     return state_table(scenes, inputs, label)
 

@@ -93,10 +93,12 @@ class Observed(Record, frozen=True):
     Attributes:
         link: whose photons were expected.
         pattern: which detectors clicked, in the numbering of the heralding scheme.
+        clicked_at: when they did; earlier than now if the station stood still meanwhile.
     """
 
     link: LinkId
     pattern: tuple[int, ...]
+    clicked_at: Instant
 
 
 class Acquired(Record, frozen=True):

@@ -195,10 +195,10 @@ class Driver:
                         raise self._misdirected(f"operation {op!r}", "asked for and not answered")
                     self._let_leave(done)
                     self._enqueue(done.owner, Applied(op, outcomes))
-                case Clicked(link, pattern):
+                case Clicked(link, pattern, clicked_at):
                     if f"station:{link}" not in self._machines:
                         raise self._misdirected(f"click on link {link!r}", "of one of its stations")
-                    self._enqueue(f"station:{link}", Observed(link, pattern))
+                    self._enqueue(f"station:{link}", Observed(link, pattern, clicked_at))
                 case Refused(op, _code, text):
                     raise self._refused(op, text)
                 case _:

@@ -179,10 +179,11 @@ class ProgramEnded(_Item, frozen=True, tag="ended"):
 
 
 class Clicked(_Item, frozen=True, tag="clicked"):
-    """This station's detectors fired."""
+    """This station's detectors fired, at ``at``."""
 
     link: LinkId
     pattern: tuple[int, ...]
+    at: Instant
 
 
 class Refused(_Item, frozen=True, tag="refused"):

@@ -353,11 +353,12 @@ class Optics:
     ) -> None:
         attempts.index = index
         attempts.emitted_at = emitted
+        at = Instant(emitted + max(link.plan.flights))
         attempts.due = self._authority.push(
-            Instant(emitted + max(link.plan.flights)),
+            at,
             Due(
                 link.plan.station,
-                Clicked(link.plan.name, outcome.pattern),
+                Clicked(link.plan.name, outcome.pattern, at),
                 partial(self._click, link, attempts, outcome),
             ),
             rank=RANK_CLICK,

@@ -486,7 +486,7 @@ class Net:
             if node.arm is arm:
                 node.arm = None
                 self.content[name, arm.slot] = Half(run, label, bits)
-        self._give(STATION, "station", Observed(LINK, pattern))
+        self._give(STATION, "station", Observed(LINK, pattern, Instant(self.now)))
         self._begin()
 
     # ------------------------------------------------------------ looking

@@ -719,7 +719,7 @@ def test_compare_of_an_unknown_request_closes_it():
         (got(propose(OURS, number=None, start=None)), RemoteProtocolError),
         (got(Accepted(LINK, OURS, 2, Instant(0))), RemoteProtocolError),
         (got(Rejected(LINK, OURS, 4, "")), RemoteProtocolError),
-        (Observed(LINK, (0, 2)), LocalProtocolError),
+        (Observed(LINK, (0, 2), Instant(0)), LocalProtocolError),
         (Applied(OpId("x"), ()), LocalProtocolError),
         (Indicated("nonsense"), LocalProtocolError),
         (Requested("nonsense"), LocalProtocolError),

@@ -22,6 +22,7 @@ from qnet.testing import script
 from qnet.units import Instant
 from qnet_protocols.heralding.double_click import SCHEME, make_end, make_station
 from qnet_protocols.heralding.midpoint import (
+    KEPT,
     HeraldRefused,
     HeraldReported,
     Idle,
@@ -208,7 +209,7 @@ def to_both(message):
 )
 def test_station_on_click_numbers_and_labels(pattern, label):
     at = 20_000_000
-    dialogue = both().at(at, Observed(LINK, pattern)).deadline(at)
+    dialogue = both().at(at, Observed(LINK, pattern, Instant(at))).deadline(at)
     dialogue.fire(*to_both(HeraldReported(LINK, ONE, 1, *label, Instant(at)))).deadline(None)
     dialogue.state(StationState(last_runs=(1, 1), last_sequence=1))
 
@@ -217,9 +218,9 @@ def test_station_counts_reported_heralds_only():
     dialogue = both()
     for sequence in (1, 2):
         at = sequence * 20_000_000
-        dialogue.at(at, Observed(LINK, PSI_MINUS))
+        dialogue.at(at, Observed(LINK, PSI_MINUS, Instant(at)))
         dialogue.fire(*to_both(HeraldReported(LINK, ONE, sequence, 1, 1, Instant(at))))
-        dialogue.at(at + 1, Observed(LINK, PSI_PLUS))
+        dialogue.at(at + 1, Observed(LINK, PSI_PLUS, Instant(at + 1)))
         fault = HeraldRefused(LINK, "NO_CLASSICAL_OTHER", None, None, sequence, Instant(at + 1))
         dialogue.fire(*to_both(fault))
         dialogue.give(at + 2, announce(ONE, sequence + 1, at + 2 - LONGER))
@@ -229,7 +230,7 @@ def test_station_counts_reported_heralds_only():
 def test_station_on_different_ids_refuses():
     at = 20_000_000
     fault = HeraldRefused(LINK, "QUEUE_MISMATCH", ONE, TWO, 0, Instant(at))
-    both(ONE, TWO).at(at, Observed(LINK, PSI_PLUS)).fire(*to_both(fault))
+    both(ONE, TWO).at(at, Observed(LINK, PSI_PLUS, Instant(at))).fire(*to_both(fault))
 
 
 def test_station_on_one_silent_end_refuses():
@@ -238,14 +239,14 @@ def test_station_on_one_silent_end_refuses():
     dialogue = script(make_station(StationContext(link_plan()))).at(
         FLIGHTS[1], announce(ONE, source=BOB)
     )
-    dialogue.at(at, Observed(LINK, PSI_PLUS)).fire(*to_both(fault))
+    dialogue.at(at, Observed(LINK, PSI_PLUS, Instant(at))).fire(*to_both(fault))
 
 
 def test_station_waits_for_an_announcement_of_the_same_instant():
     dialogue = script(make_station(StationContext(link_plan()))).at(
         LONGER, announce(ONE, source=BOB)
     )
-    dialogue.at(LONGER, Observed(LINK, PSI_PLUS)).at(LONGER, announce(ONE))
+    dialogue.at(LONGER, Observed(LINK, PSI_PLUS, Instant(LONGER))).at(LONGER, announce(ONE))
     dialogue.fire(*to_both(HeraldReported(LINK, ONE, 1, 1, 0, Instant(LONGER))))
 
 
@@ -254,23 +255,40 @@ def test_station_matches_the_ids_in_force_at_emission():
     restarted = 10_000_000
     click = restarted + LONGER - 1
     dialogue = both().at(restarted + FLIGHTS[0], announce(TWO, 2, restarted))
-    dialogue.at(click, Observed(LINK, PSI_PLUS))
+    dialogue.at(click, Observed(LINK, PSI_PLUS, Instant(click)))
     dialogue.fire(*to_both(HeraldReported(LINK, ONE, 1, 1, 0, Instant(click))))
     dialogue.give(restarted + FLIGHTS[1] + 1, announce(TWO, 2, restarted, BOB))
-    dialogue.at(30_000_000, Observed(LINK, PSI_PLUS))
+    dialogue.at(30_000_000, Observed(LINK, PSI_PLUS, Instant(30_000_000)))
     dialogue.fire(*to_both(HeraldReported(LINK, TWO, 2, 1, 0, Instant(30_000_000))))
 
 
-def test_station_forgets_superseded_announcements():
+def test_station_keeps_few_announcements():
     dialogue = both()
     for run in range(2, 50):
         dialogue.at(run * 10_000_000, announce(TWO, run, run * 10_000_000 - FLIGHTS[0]))
-    assert len(dialogue.machine.state.announced[0]) == 2
+    assert len(dialogue.machine.state.announced[0]) == KEPT
+
+
+def test_station_that_stood_still_judges_each_click_by_its_own_instant():
+    """Two runs, each with its click, are heard of at one instant, messages first."""
+    clicks, late = (20_000_000, 40_000_000), 10**9
+    dialogue = script(make_station(StationContext(link_plan())))
+    for run, attempt, at in ((1, ONE, clicks[0]), (2, TWO, clicks[1])):
+        for source in (ALICE, BOB):
+            dialogue.at(late, announce(attempt, run, at - LONGER, source))
+    for at in clicks:
+        dialogue.at(late, Observed(LINK, PSI_PLUS, Instant(at)))
+    first, second = (
+        to_both(HeraldReported(LINK, attempt, sequence, 1, 0, Instant(at)))
+        for sequence, (attempt, at) in enumerate(zip((ONE, TWO), clicks, strict=True), 1)
+    )
+    dialogue.deadline(late).fire(*first, *second).deadline(None)
+    dialogue.state(StationState(last_runs=(2, 2), last_sequence=2))
 
 
 def test_station_on_repeated_announcement_ignores_it():
     dialogue = both()
-    dialogue.at(20_000_000, Observed(LINK, PSI_PLUS))
+    dialogue.at(20_000_000, Observed(LINK, PSI_PLUS, Instant(20_000_000)))
     dialogue.give(20_000_000, DeadlineReached())
     before = dialogue.machine.state
     dialogue.at(21_000_000, announce(ONE)).state(before)
@@ -286,8 +304,8 @@ def test_station_on_deadline_without_click_does_nothing():
         (announce(ONE, source=NodeId("eve")), RemoteProtocolError),
         (announce(ONE, link=LinkId("x")), RemoteProtocolError),
         (report(), RemoteProtocolError),
-        (Observed(LINK, (0, 1)), LocalProtocolError),
-        (Observed(LinkId("x"), PSI_PLUS), LocalProtocolError),
+        (Observed(LINK, (0, 1), Instant(19_999_999)), LocalProtocolError),
+        (Observed(LinkId("x"), PSI_PLUS, Instant(19_999_999)), LocalProtocolError),
         (Acquired("x", SLOT), LocalProtocolError),
     ],
 )
@@ -296,8 +314,8 @@ def test_station_refuses_the_impossible(event, error):
 
 
 def test_station_refuses_two_clicks_at_a_time():
-    dialogue = both().at(20_000_000, Observed(LINK, PSI_PLUS))
-    dialogue.refuses(20_000_000, Observed(LINK, PSI_PLUS), LocalProtocolError)
+    dialogue = both().at(20_000_000, Observed(LINK, PSI_PLUS, Instant(20_000_000)))
+    dialogue.refuses(20_000_000, Observed(LINK, PSI_PLUS, Instant(20_000_000)), LocalProtocolError)
 
 
 def test_message_kinds_are_listed():

@@ -124,7 +124,7 @@ class SeedFrames:
         """Grants about things that alice does not have."""
         return [
             grant([ProgramEnded(OpId("x"), (0, 1))]),
-            grant([Clicked(LINK, (0, 2))]),
+            grant([Clicked(LINK, (0, 2), NOW)]),
             grant([], node=BOB),
             grant([Envelope(BOB, "x.y/z@1", 0, NOW, encode_body(1))]),
             grant([Envelope(BOB, "link.egp/propose@1", 1, NOW, encode_body(1))]),

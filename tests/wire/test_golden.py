@@ -171,7 +171,7 @@ ITEMS: list[control.Item] = [
         3,
     ),
     control.ProgramEnded(OP, (0, 1)),
-    control.Clicked(LINK, (0, 3)),
+    control.Clicked(LINK, (0, 3), Instant(5)),
     control.Refused(OP, 202, "slot alice/0 takes part in an attempt run"),
     control.Crashed(),
     control.Restarted(1),

@@ -27,7 +27,7 @@ HOSTS = {A: "h1", B: "h2", C: "h2"}
 
 
 def item(number: int) -> Clicked:
-    return Clicked(LinkId(str(number)), ())
+    return Clicked(LinkId(str(number)), (), Instant(0))
 
 
 def started() -> Authority:

@@ -15,7 +15,8 @@ Theory
     number [1].
 
     A click waits until the end of its instant before it is judged, because an announcement may
-    arrive at the very same instant.
+    arrive at the very same instant. A station that stood still hears of several clicks at once, each with
+    its own instant, and judges them in turn by the announcements of that instant.
 Late, early, impossible
     *Late but true:* a herald for a run that this end has stopped is told to the link layer as
     ``HeraldedLate``. A refusal or a herald under another id for a click that this end's present run
@@ -322,11 +323,16 @@ class Announcement(Record, frozen=True):
     sent_at: Instant
 
 
+KEPT: Final = 8
+"""Announcements of an end that wait for a click; a click that needs an older one is refused."""
+
+
 class Click(Record, frozen=True):
-    """A click that is judged at the end of its instant."""
+    """A click that is judged at the end of the instant ``due`` at which the station hears of it."""
 
     label: tuple[int, int]
     at: Instant
+    due: Instant
 
 
 class StationState(Record, frozen=True):
@@ -336,13 +342,13 @@ class StationState(Record, frozen=True):
         announced: announcements of end A and of end B, oldest first, as far as they may still be
             needed.
         last_runs: highest run number announced by A and by B.
-        click: the click that waits for the end of its instant.
+        clicks: what waits for the end of this instant; several after a stand-still only.
         last_sequence: the last sequence number given.
     """
 
     announced: tuple[tuple[Announcement, ...], tuple[Announcement, ...]] = ((), ())
     last_runs: tuple[int, int] = (0, 0)
-    click: Click | None = None
+    clicks: tuple[Click, ...] = ()
     last_sequence: int = 0
 
 
@@ -373,9 +379,9 @@ class MidpointStation:
         return self._state
 
     def next_deadline(self) -> Instant | None:
-        """The instant of the click that waits to be judged."""
-        click = self._state.click
-        return None if click is None else click.at
+        """The instant at which the clicks that wait are judged."""
+        clicks = self._state.clicks
+        return clicks[0].due if clicks else None
 
     def handle(self, event: Input, now: Instant) -> Sequence[Effect]:
         """React to one event."""
@@ -384,16 +390,19 @@ class MidpointStation:
             case Received(message=PhotonsAnnounced() as announcement):
                 self._on_announcement(event, announcement, now)
                 return []
-            case Observed(pattern=pattern):
+            case Observed(pattern=pattern, clicked_at=clicked_at):
                 label = self._labels.get(pattern)
-                if label is None or event.link != self._link.name or state.click is not None:
+                last = state.clicks[-1].at if state.clicks else None
+                repeated = last is not None and clicked_at <= last
+                if label is None or event.link != self._link.name or repeated:
                     raise LocalProtocolError(_impossible(self._link.name, state, event, now))
+                clicks = (*state.clicks, Click(label, clicked_at, now))
                 self._state = StationState(
-                    state.announced, state.last_runs, Click(label, now), state.last_sequence
+                    state.announced, state.last_runs, clicks, state.last_sequence
                 )
                 return []
             case DeadlineReached():
-                return [] if state.click is None else self._judge(state.click)
+                return [effect for click in state.clicks for effect in self._judge(click)]
             case Received():
                 raise RemoteProtocolError(_impossible(self._link.name, state, event, now))
             case _:
@@ -407,13 +416,13 @@ class MidpointStation:
         if message.run <= state.last_runs[side]:
             return
         new = Announcement(message.attempt, message.run, event.sent_at)
-        # Only the latest of those whose photons may have arrived by now can still be needed.
-        _, current, pending = self._split(state.announced[side], now)
-        kept = (*current, *pending, new)
+        # A click that is still to be heard of lies behind the last one that was judged; which of these
+        # announcements it needs is not known before.
+        kept = (*state.announced[side], new)[-KEPT:]
         self._state = StationState(
             _replace(state.announced, side, kept),
             _replace(state.last_runs, side, message.run),
-            state.click,
+            state.clicks,
             state.last_sequence,
         )
 
@@ -444,7 +453,7 @@ class MidpointStation:
             message = HeraldRefused(
                 self._link.name, fault, attempt_a, attempt_b, sequence, click.at
             )
-        self._state = StationState((later_a, later_b), state.last_runs, None, sequence)
+        self._state = StationState((later_a, later_b), state.last_runs, state.clicks[1:], sequence)
         return [Send(end, message) for end in self._link.ends]
 
 
