@@ -52,11 +52,12 @@ def parameters(scheduler, share):
     return {"scheduler": scheduler, "weights": (0.0, 2.0), "test_share": share}
 
 
-def play(creates, cancels, stops, slots, seed, hold, rates, parameters):
+def play(creates, cancels, stops, slots, seed, hold, rates, parameters, protocol="egp"):
     uniform = KeyedRandom(seed, "optics", "luck").uniform
     net = Net(
         slots=slots,
         memory=(4, 4),
+        protocol=protocol,
         protocol_parameters=parameters,
         success=lambda run: 1 + int(3 * uniform()),
         pattern=lambda run: PATTERNS[int(4 * uniform())],

@@ -105,7 +105,7 @@ from qnet_protocols.link.messages import (
 )
 from qnet_protocols.link.queue import Agreed, Proposed, Queue
 from qnet_protocols.link.rounds import Rounds
-from qnet_protocols.link.schedulers import Scheduler, SchedulerName
+from qnet_protocols.link.schedulers import Chooser, Scheduler, SchedulerName
 from qnet_protocols.link.slots import Slots
 from qnet_protocols.link.turns import Turns
 
@@ -135,16 +135,13 @@ class EgpEnd:
     """Link machine of one end: offers :mod:`qnet.layers.link` on top of the physical layer."""
 
     def __init__(self, context: EndContext) -> None:
-        parameters = msgspec.convert(context.link.protocol_parameters, EgpParameters)
-        success = context.link.estimate.success_prob
-        cycles_per_pair = 1.0 / success if success > 0.0 else 1.0
-        scheduler = Scheduler(parameters.scheduler, parameters.weights, cycles_per_pair)
+        scheduler, test_share = self.configured(context)
         self._node = context.node
         self._remote = context.remote
         self._link = context.link.name
         self._timing = Timing.of(context)
         self._queue = Queue()
-        self._rounds = Rounds(self._link, parameters.test_share)
+        self._rounds = Rounds(self._link, test_share)
         self._agreement = Agreement(context, self._timing, self._queue, scheduler, self._rounds)
         self._endings = Endings(context, self._timing, self._queue)
         self._slots = Slots(self._link, self._timing)
@@ -161,6 +158,15 @@ class EgpEnd:
             self._slots,
         )
         self._due: Instant | None = None
+
+    @staticmethod
+    def configured(context: EndContext) -> tuple[Chooser, float]:
+        """What chooses the next turn, and the share of test rounds."""
+        parameters = msgspec.convert(context.link.protocol_parameters, EgpParameters)
+        success = context.link.estimate.success_prob
+        cycles_per_pair = 1.0 / success if success > 0.0 else 1.0
+        scheduler = Scheduler(parameters.scheduler, parameters.weights, cycles_per_pair)
+        return scheduler, parameters.test_share
 
     @property
     def state(self) -> gen.EgpState:

@@ -1,4 +1,7 @@
-"""Messages of the link protocol ``egp`` between the two ends of a link.
+"""Messages between the two ends of a link, of the link protocols ``egp`` and ``tdma``.
+
+Their kinds are named after ``egp``: with ``tdma`` the ends say the same and mean the same, they only
+choose otherwise what to attempt.
 
 Every message names the link and what it is about: a request, an attempt run or a pair. All are
 datagrams: any of them may be lost, doubled or overtaken. Instants and durations are in picoseconds

@@ -114,7 +114,10 @@ class Turns:
     def _may_switch(self, state: gen.Generation, now: Instant) -> bool:
         """A run whose last photon is under way is waited for."""
         entry = self._entry(state)
-        return entry is None or self._in_time(entry, now)
+        if entry is None:
+            return True
+        over = self._end is not None and now >= self._end
+        return self._in_time(entry, now) and not (over and isinstance(state, gen.Attempting))
 
     def _in_time(self, entry: Agreed, now: Instant) -> bool:
         until = self._timing.until(entry.terms)
@@ -201,6 +204,8 @@ class Turns:
 
     def _yield(self, state: gen.Attempting | gen.Offering, now: Instant) -> list[Effect]:
         effects = self._leave()
+        if self._end is not None and now >= self._end:
+            return effects
         resume_at = self._slots.back_off(now, master=self._master)
         self.state = gen.Yielded(state.request, state.index, resume_at)
         return effects
