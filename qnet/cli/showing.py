@@ -9,11 +9,12 @@ from typing import Final
 from qnet.cli.progress import console
 from qnet.cli.running import show_json
 from qnet.errors import ConfigError
+from qnet.ids import NodeId
 from qnet.plan import RunPlan
 from qnet.results.diagram import sequence_diagram
 from qnet.results.table import data_table
 from qnet.results.timeline import write_timeline
-from qnet.results.trace import follow, read_trace
+from qnet.results.trace import Story, follow, read_trace
 from qnet.runtime.run import load_plan
 from qnet.topology import describe
 
@@ -65,9 +66,20 @@ def show_plan(plan: RunPlan, *, as_json: bool = False) -> None:
 def show_pair(folder: Path, pair: str | None) -> None:
     """The sequence diagram of one pair."""
     story = follow(folder, pair)
-    link = load_plan(folder).link(story.pair.link)
-    nodes = (link.ends[0], link.station, link.ends[1])
-    sys.stdout.write(sequence_diagram(story, nodes))
+    sys.stdout.write(sequence_diagram(story, _lanes(load_plan(folder), story)))
+
+
+def _lanes(plan: RunPlan, story: Story) -> tuple[NodeId, ...]:
+    """Who stands where in the diagram: along the link, or along the path."""
+    pair = story.pair
+    if pair.link:
+        link = plan.link(pair.link)
+        return (link.ends[0], link.station, link.ends[1])
+    layer = plan.network_layer
+    routes = () if layer is None else layer.routes.get(f"{pair.origin}>{pair.peer}", ())
+    acting = {line.node for line in story.lines}
+    taken = [route.nodes for route in routes if acting.issuperset(route.nodes)]
+    return taken[0] if taken else (pair.origin, pair.peer)
 
 
 def export_timeline(folder: Path, pair: str | None, file: Path) -> None:

@@ -157,6 +157,8 @@ def _rows(line: Line) -> Iterator[Row]:
         case {"type": "Applied", "outcomes": list(outcomes)}:
             read = f", read {' '.join(map(str, outcomes))}" if outcomes else ""
             yield Act(line.at, line.node, f"program ended{read}")
+        case {"type": "Indicated", "indication": {"type": "Ok"} as ok}:
+            yield Act(line.at, line.node, f"pair {ok['pair']}, F {ok['goodness']:.4f}")
         case {"type": "Observed", "pattern": list(pattern)}:
             yield Act(line.at, line.node, f"detectors {_numbers(pattern)} clicked")
     for effect in line.effects:

@@ -127,7 +127,9 @@ def _predictions(
     routes = {} if plan.network_layer is None else plan.network_layer.routes
     for source, target in flows:
         if frozenset((source, target)) in joined and (found := routes.get(f"{source}>{target}")):
-            yield f"best of {len(found)} paths", found[0].rate_hz, found[0].goodness
+            words = "path" if len(found) == 1 else f"best of {len(found)} paths"
+            raw = plan.network_layer is not None and plan.network_layer.purification is not None
+            yield f"{words}, unpurified" if raw else words, found[0].rate_hz, found[0].goodness
 
 
 def _flow(flow: Mapping[str, Any]) -> dict[str, str]:

@@ -5,12 +5,18 @@ Following a pair
     attempts; if it starts or ends an operation that such a line has started; if it is the click
     that made the pair, or the ledger's note of its delivery; and if an application acts on a slot
     while that slot holds a half of the pair.
+
+    A pair of distant nodes names the pairs that it was made of ("~" joined, "*" purified); those between
+    are found by the messages that track it from there. Of such a pair the layers above the links are
+    followed, and the clicks.
 Not followed
-    What happened to the request as a whole (agreement, queue) before the pair's attempts began.
+    What happened to the request as a whole (agreement, queue) before the pair's attempts began; how each link
+    made its pair, if there is more than one.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -27,6 +33,7 @@ from qnet.world.recorder import DeliveredPair
 TRACE_FILE: Final = "trace.jsonl"
 APP: Final = "app"
 WORLD: Final = "world"
+LINK_LAYERS: Final = ("link:", "physical:", "station:")
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -116,7 +123,7 @@ def follow(folder: Path, pair: str | None = None) -> Story:
         ConfigError: the run has no such pair.
     """
     row = _find(read_pairs(folder), pair, folder)
-    follower = _Follower(row)
+    follower = _Follower(row) if row.link else _PathFollower(row, *_family(folder, row.pair))
     decoder = msgspec.json.Decoder(Line)
     lines = []
     for number, raw in raw_lines(folder):
@@ -141,12 +148,42 @@ def _find(rows: list[DeliveredPair], pair: str | None, folder: Path) -> Delivere
     )
 
 
+def _family(folder: Path, pair: str) -> tuple[set[str], set[tuple[str, int]]]:
+    """Pairs of links that became ``pair``, and their clicks as (link, instant)."""
+    members = set(re.split(r"[~*]", pair))
+    decoder = msgspec.json.Decoder(Line)
+    ends = [f'"origin":"{name}"'.encode() for name in members]
+    for _, raw in raw_lines(folder):
+        if any(needle in raw for needle in ends):
+            line = decoder.decode(raw)
+            for message in _messages(line):
+                if message.get("origin") in members and "link" in message:
+                    members.add(str(message["link"]))
+    clicks = set()
+    needles = [f'"pair":"{name}"'.encode() for name in members]
+    for _, raw in raw_lines(folder):
+        if any(needle in raw for needle in needles):
+            match decoder.decode(raw).event:
+                case {"indication": {"pair": str(name), "created_at": int(at)}} if name in members:
+                    clicks.add((name.partition("#")[0], at))
+    return members, clicks
+
+
+def _messages(line: Line) -> Iterator[dict[str, Any]]:
+    """What the line received and sent."""
+    for record in (line.event or {}, *line.effects):
+        match record:
+            case {"message": dict(message)}:
+                yield message
+
+
 class _Follower:
     """Decides line by line, in the order of the trace, what belongs to a pair."""
 
     def __init__(self, pair: DeliveredPair) -> None:
         self._pair = pair
         self._ids = {str(pair.pair), str(attempt_id(pair.request, pair.index))}
+        self._clicks = {(str(pair.link), int(pair.created_at_ps))}
         self._needles = [f'"{name}"'.encode() for name in self._ids]
         self._ops: set[tuple[str, str]] = set()
         self._slots: dict[str, int] = {}
@@ -167,16 +204,16 @@ class _Follower:
             match effect:
                 case {"type": "Apply" | "Attempt", "op": str(op)}:
                     self._ops.add((line.node, op))
-                case {"type": "Indicate", "indication": {"type": "Ok", "slot": int(slot)}}:
-                    self._slots[line.node] = slot
+                case {"type": "Indicate", "indication": {"type": "Ok", "slot": int(slot)} as ok}:
+                    if ok["pair"] == self._pair.pair:
+                        self._slots[line.node] = slot
                 case {"type": "Release", "slot": slot} if self._slots.get(line.node) == slot:
                     del self._slots[line.node]
         return True
 
     def _belongs(self, line: Line) -> bool:
         if line.machine.startswith("optics:"):
-            made_here = line.machine == f"optics:{self._pair.link}"
-            return made_here and line.at == self._pair.created_at_ps
+            return (line.machine.removeprefix("optics:"), line.at) in self._clicks
         if _names(line.event, self._ids) or _names(line.effects, self._ids):
             return True
         match line.event:
@@ -184,6 +221,21 @@ class _Follower:
                 return (line.node, op) in self._ops
         slot = self._slots.get(line.node)
         return line.machine == APP and slot is not None and _touches(line.effects, slot)
+
+
+class _PathFollower(_Follower):
+    """The same for a pair of distant nodes: the layers above the links."""
+
+    def __init__(
+        self, pair: DeliveredPair, members: set[str], clicks: set[tuple[str, int]]
+    ) -> None:
+        super().__init__(pair)
+        self._ids |= members
+        self._needles = [f'"{name}"'.encode() for name in self._ids]
+        self._clicks = clicks
+
+    def _belongs(self, line: Line) -> bool:
+        return not line.machine.startswith(LINK_LAYERS) and super()._belongs(line)
 
 
 def _names(value: Any, ids: set[str]) -> bool:

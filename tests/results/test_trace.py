@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import pytest
 
+from qnet.cli.showing import show_pair
 from qnet.errors import ConfigError
 from qnet.results.diagram import sequence_diagram
 from qnet.results.timeline import timeline, write_timeline
 from qnet.results.trace import Difference, first_difference, follow, read_trace
+from qnet.runtime.run import RunOptions, run
+from qnet.topology import load
 
 NODES = ("alice", "middle", "bob")
 
@@ -132,3 +135,22 @@ def test_timeline_is_written_as_one_json_object(recorded, tmp_path):
     count = write_timeline(follow(recorded).lines, file)
     data = json.loads(file.read_text())
     assert len(data["traceEvents"]) == count > 10
+
+
+def test_a_pair_of_distant_nodes_is_followed_through_its_repeaters(tmp_path, capsys):
+    plan = load("deploy/topologies/repeater-chain.toml", ["pairs=3"])
+    assert run(plan, RunOptions("embedded", folder=tmp_path)).status == "done"
+    story = follow(tmp_path)
+    first, last = story.pair.pair.split("~")
+    made = {f"{end}#" for end in ("alice_r1", "r1_r2", "r2_r3", "r3_bob")}
+    text = sequence_diagram(story, ("alice", "r1", "r2", "r3", "bob"))
+    assert all(name in text for name in (first, last, *made))
+    clicks = [line.machine for line in story.lines if line.machine.startswith("optics:")]
+    assert sorted(clicks) == sorted(f"optics:{name[:-1]}" for name in made)
+    assert not [line for line in story.lines if line.machine.startswith(("link:", "station:"))]
+    swapped = [line.node for line in story.lines if (line.event or {}).get("type") == "Applied"]
+    assert sorted(swapped) == ["r1", "r2", "r3"]
+    assert [line.node for line in story.lines][-1] == "world"
+    show_pair(tmp_path, None)
+    head = capsys.readouterr().out.splitlines()[2]
+    assert head.split() == ["alice", "r1", "r2", "r3", "bob"]
