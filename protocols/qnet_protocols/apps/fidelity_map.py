@@ -182,10 +182,17 @@ async def member(session: Session) -> MapResult | int:
         else:
             conductor = NodeId(others[0])
             nursery.start_soon(_take_turns, session, conductor)
-            await _until_finished(session, conductor)
+            turns = len(others) * (len(others) + 1)
+            with trio.move_on_after(min(LONGEST_S, turns * _turn_s(wanted))):
+                await _until_finished(session, conductor)
             result = readings.count
         nursery.cancel_scope.cancel()
     return result
+
+
+def _turn_s(wanted: FidelityMapParameters) -> float:
+    """How long a turn of somebody else may take."""
+    return (wanted.within_s or LONGEST_S) + 4.0 * wanted.patience_s
 
 
 async def _until_finished(session: Session, conductor: NodeId) -> None:
@@ -231,7 +238,7 @@ async def _conduct(session: Session, nodes: list[str]) -> MapResult:
     wanted: FidelityMapParameters = session.parameters
     entries = []
     turns = itertools.permutations(nodes, 2) if wanted.ordered else itertools.combinations(nodes, 2)
-    limit_s = (wanted.within_s or LONGEST_S) + 4.0 * wanted.patience_s
+    limit_s = _turn_s(wanted)
     for asker, peer in sorted(turns):
         if asker == session.node:
             entries.append(await _trial(session, NodeId(peer)))
