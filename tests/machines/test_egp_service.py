@@ -7,8 +7,9 @@ import pytest
 
 from qnet.layers import link as service
 from qnet.layers.link import ErrorCode
+from qnet_protocols.heralding.midpoint import HeraldReported
 
-from .harness import ALICE, BOB, CYCLE, Net
+from .harness import ALICE, BOB, CYCLE, Net, dropping
 
 CHOSEN = {"protocol": "egp"}
 """What every network of these tests is made with."""
@@ -154,3 +155,37 @@ def test_restart_ends_what_was_shared_and_service_begins_anew(lost, at):
     assert codes == {"alice/1": ErrorCode.OTHER, "bob/2": ErrorCode.OTHER}
     ended = {end.request: end.delivered for end in network.heard(survivor, service.RequestEnded)}
     assert ended == {again: 2, other: 2}
+
+
+class Worn(Net):
+    """Every third half that is read in Z gives the wrong bit, whatever its estimate promises."""
+
+    reads = 0
+
+    def _read(self, node, slot, basis):
+        self.reads += basis == "Z"
+        return super()._read(node, slot, basis) ^ (basis == "Z" and self.reads % 3 == 0)
+
+
+def test_test_rounds_that_show_bad_pairs_refuse_what_the_estimate_would_take():
+    network = Worn(**CHOSEN, protocol_parameters={"test_share": 0.5})
+    network.accept()
+    network.create(0, ALICE, "1", 150)
+    network.run()
+    later = network.create(network.now + 1, ALICE, "2", minimum_fidelity=0.93)
+    modest = network.create(network.now + 1, ALICE, "3", minimum_fidelity=0.5)
+    network.run().verify()
+    (error,) = network.heard(ALICE, service.Err)
+    assert (error.request, error.code) == (later, ErrorCode.UNSUPP)
+    assert "what test rounds say of alice-bob" in error.detail
+    assert [end.request for end in network.heard(BOB, service.RequestEnded)][-1] == modest
+
+
+def test_single_pair_that_comes_to_one_end_only_fails_at_both():
+    """With egp the ends compare heralds; with time bins that are over, silence alone tells."""
+    network = net(fault=dropping(HeraldReported, to=BOB))
+    network.create(0, ALICE, "1")
+    network.run().verify()
+    code = {"egp": ErrorCode.EXPIRE, "tdma": ErrorCode.OTHER}[CHOSEN["protocol"]]
+    assert [error.code for error in network.heard(BOB, service.Err)] == [code]
+    assert len(network.heard(ALICE, service.Expired)) == 1

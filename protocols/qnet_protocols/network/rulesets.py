@@ -81,6 +81,7 @@ from qnet_protocols.network.rulesets_messages import (
 )
 from qnet_protocols.network.rulesets_rules import RuleSetId
 from qnet_protocols.network.rulesets_setup import RESERVED, Course, Courses
+from qnet_protocols.network.rulesets_survey import end_decay
 
 
 class RuleSetParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -252,7 +253,7 @@ class RuleSetNode:
                 final=create.final,
                 requested_at=asked.requested_at,
                 cutoff=route.cutoff,
-                decay=self._courses.decay(store=create.store),
+                decay=end_decay(self._context.platform, store=create.store),
                 mixing=depolarising_from_fidelity(self._context.platform.gate_1q.fidelity, 1),
                 label=0,
                 surveyed=(),

@@ -155,7 +155,7 @@ class _Composer:
             clauses.append(Fewer(self._pairs))
         swap = self.add(middle, stage, clauses, [Swap()])
         for place, ready in sides.items():
-            waited = [HavePair(self.nodes[place]), Waited(self._longest)]
+            waited: list[Clause] = [HavePair(self.nodes[place]), Waited(self._longest)]
             timer = self.add(middle, stage, waited, [Free(True)])
             partner = HavePair(self.nodes[middle])
             other = self.nodes[high if place == low else low]

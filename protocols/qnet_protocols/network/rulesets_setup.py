@@ -43,12 +43,9 @@ from qnet.layers.link import (
     StopAccepting,
 )
 from qnet.machine import Message
-from qnet.physics.bell import Correlators, fidelity_from_correlators
-from qnet.physics.claims import DecayRates, decay_rates
-from qnet.physics.gates import depolarising_from_fidelity
-from qnet.physics.swapping import bell_measurement_factors, perfect_swap
+from qnet.physics.claims import DecayRates
 from qnet.seams import NodeContext
-from qnet.units import Duration, Instant, duration_from_s
+from qnet.units import Duration, Instant
 from qnet_protocols.network.rulesets_ends import Initiator, Responder
 from qnet_protocols.network.rulesets_engine import Engine, Held, Outbox
 from qnet_protocols.network.rulesets_messages import (
@@ -59,10 +56,10 @@ from qnet_protocols.network.rulesets_messages import (
     News,
     Refused,
     SetUp,
-    Surveyed,
     Unseen,
 )
-from qnet_protocols.network.rulesets_rules import RuleSet, RuleSetId, compose
+from qnet_protocols.network.rulesets_rules import RuleSet, RuleSetId
+from qnet_protocols.network.rulesets_survey import decide, survey, unfit
 
 RESERVED: Final = 0x8000
 """Purposes of requests to links start here; those of applications end before."""
@@ -204,20 +201,26 @@ class Courses:
         self._outbox.send(setup.nodes[0], refused)
 
     def _enter(self, setup: SetUp, place: int, end: Initiator | Responder | None) -> Refused | None:
-        unfit = self._unfit(setup, place)
-        if unfit:
+        reason = unfit(self._context, setup, place)
+        if reason:
             self._remember(setup.ruleset, None)
-            return Refused(setup.ruleset, int(ErrorCode.NORES), self._node, unfit)
+            return Refused(setup.ruleset, int(ErrorCode.NORES), self._node, reason)
         up = None if place == 0 else self._hop(setup, place - 1, place - 1, setup.label)
         course = Course(setup, up, None, end)
         if place < len(setup.nodes) - 1:
             course.down = self._hop(setup, place + 1, place, self._new_label())
-            self._go_on(course, course.down)
+            link = self._links[course.down.link]
+            known = survey(self._context.platform, link, inner=up is not None)
+            onward = msgspec.structs.replace(
+                setup, label=course.down.label, surveyed=(*setup.surveyed, known)
+            )
+            self._outbox.send(course.down.peer, onward)
         else:
-            refusal = self._compute(course)
-            if refusal:
+            decided = decide(setup, self._context.platform, patience=self._patience)
+            if isinstance(decided, str):
                 self._remember(setup.ruleset, None)
-                return Refused(setup.ruleset, int(ErrorCode.UNSUPP), self._node, refusal)
+                return Refused(setup.ruleset, int(ErrorCode.UNSUPP), self._node, decided)
+            self._install(course, decided)
         self._courses[course.name] = course
         if up is not None:
             self._sides[up.below, False, up.label] = course
@@ -225,24 +228,6 @@ class Courses:
         if course.down is not None:
             self._sides[course.down.below, True, course.down.label] = course
         return None
-
-    def _unfit(self, setup: SetUp, place: int) -> str:
-        """Why this node cannot take part, "" if it can."""
-        platform = self._context.platform
-        inner = 0 < place < len(setup.nodes) - 1
-        for link in setup.links[max(place - 1, 0) : place + 1]:
-            if link not in self._links:
-                return f"link {link} of the route must end at {self._node}"
-        need = (2 if inner else 1) if setup.store else 0
-        if platform.memory_slots < need:
-            return f"{self._node} must have {need} memory slots, has {platform.memory_slots}"
-        need = len(self._links) if inner and not setup.store else 1
-        if platform.communication_slots < need:
-            return (
-                f"{self._node} must have {need} communication slots, one for each link, has "
-                f"{platform.communication_slots}; ask with store=True to use its memory"
-            )
-        return ""
 
     def _hop(self, setup: SetUp, peer: int, link: int, label: int) -> Hop:
         name = setup.links[link]
@@ -255,58 +240,6 @@ class Courses:
         label = self._next_label
         self._next_label = max(RESERVED, (label + 1) % PURPOSES)
         return label
-
-    def _go_on(self, course: Course, hop: Hop) -> None:
-        """SETUP with what is known here, to the next node."""
-        setup = course.setup
-        platform = self._context.platform
-        swap: Correlators = (1.0, 1.0, 1.0)
-        if course.up is not None:
-            readout = (platform.readout.error_0_prob, platform.readout.error_1_prob)
-            swap = bell_measurement_factors(
-                depolarising_from_fidelity(platform.gate_2q.fidelity, 2),
-                depolarising_from_fidelity(platform.gate_1q.fidelity, 1),
-                readout,
-                readout,
-            )
-        correlators, rate_hz = self._links[hop.link].offered
-        surveyed = (*setup.surveyed, Surveyed(correlators, rate_hz, swap))
-        self._outbox.send(
-            hop.peer, msgspec.structs.replace(setup, label=hop.label, surveyed=surveyed)
-        )
-
-    def decay(self, *, store: bool) -> DecayRates:
-        """Of the halves of this node, at an end."""
-        platform = self._context.platform
-        return decay_rates(platform.memory if store else platform.communication)
-
-    def _compute(self, course: Course) -> str:
-        """The responder computes the RuleSets and sends them back; or why not."""
-        setup = course.setup
-        reached: Correlators = (1.0, 1.0, 1.0)
-        for one in setup.surveyed:
-            reached = perfect_swap(perfect_swap(reached, one.correlators), one.swap)
-        goodness = fidelity_from_correlators(reached)
-        if goodness < setup.minimum_fidelity:
-            return (
-                f"minimum_fidelity must be <= {goodness:.6f}, that of pairs that wait nowhere, got "
-                f"{setup.minimum_fidelity}"
-            )
-        slowest_hz = min(one.rate_hz for one in setup.surveyed)
-        if not slowest_hz > 0.0:
-            return f"every link must make pairs, the slowest makes {slowest_hz} per second"
-        longest = setup.cutoff
-        if longest is None:
-            longest = duration_from_s(self._patience / slowest_hz)
-        rulesets = compose(
-            setup.ruleset,
-            setup.nodes,
-            pairs=setup.pairs,
-            longest=longest,
-            decay=(setup.decay, self.decay(store=setup.store)),
-        )
-        self._install(course, rulesets)
-        return ""
 
     def _install(self, course: Course, rulesets: tuple[RuleSet, ...]) -> None:
         """Take one's own, pass the rest on."""

@@ -1,0 +1,93 @@
+"""What SETUP collects on its way out, and what the responder makes of it.
+
+Theory
+    Correlators of the links and factors of the swaps multiply: that is the best that pairs can be, if they
+    wait nowhere. How long they may wait is what the route says, or a multiple of the mean time of the
+    slowest link.
+Assumptions and validity
+    Links make the pairs that they promise. The prediction is an upper bound for memories that decay.
+Not modelled
+    Decay while pairs wait; load by others.
+Units
+    Durations in picoseconds, rates in 1/s.
+Sources
+    Matsuo, Durand, Van Meter, Phys. Rev. A 100, 052320 (2019): the responder decides.
+"""
+
+from __future__ import annotations
+
+from qnet.hardware import Platform
+from qnet.physics.bell import Correlators, fidelity_from_correlators
+from qnet.physics.claims import DecayRates, decay_rates
+from qnet.physics.gates import depolarising_from_fidelity
+from qnet.physics.swapping import bell_measurement_factors, perfect_swap
+from qnet.plan import LinkPlan
+from qnet.seams import NodeContext
+from qnet.units import duration_from_s
+from qnet_protocols.network.rulesets_messages import SetUp, Surveyed
+from qnet_protocols.network.rulesets_rules import RuleSet, compose
+
+
+def unfit(context: NodeContext, setup: SetUp, place: int) -> str:
+    """Why a node cannot take part at this place of the path, "" if it can."""
+    platform, own = context.platform, {link.name for link in context.links}
+    inner = 0 < place < len(setup.nodes) - 1
+    for link in setup.links[max(place - 1, 0) : place + 1]:
+        if link not in own:
+            return f"link {link} of the route must end at {context.node}"
+    need = (2 if inner else 1) if setup.store else 0
+    if platform.memory_slots < need:
+        return f"{context.node} must have {need} memory slots, has {platform.memory_slots}"
+    need = len(own) if inner and not setup.store else 1
+    if platform.communication_slots < need:
+        return (
+            f"{context.node} must have {need} communication slots, one for each link, has "
+            f"{platform.communication_slots}; ask with store=True to use its memory"
+        )
+    return ""
+
+
+def survey(platform: Platform, link: LinkPlan, *, inner: bool) -> Surveyed:
+    """What a node says of itself and of its link towards the responder; an ``inner`` one swaps."""
+    swap: Correlators = (1.0, 1.0, 1.0)
+    if inner:
+        readout = (platform.readout.error_0_prob, platform.readout.error_1_prob)
+        swap = bell_measurement_factors(
+            depolarising_from_fidelity(platform.gate_2q.fidelity, 2),
+            depolarising_from_fidelity(platform.gate_1q.fidelity, 1),
+            readout,
+            readout,
+        )
+    correlators, rate_hz = link.offered
+    return Surveyed(correlators, rate_hz, swap)
+
+
+def end_decay(platform: Platform, *, store: bool) -> DecayRates:
+    """Decay of the halves that an end holds."""
+    return decay_rates(platform.memory if store else platform.communication)
+
+
+def decide(setup: SetUp, platform: Platform, *, patience: float) -> tuple[RuleSet, ...] | str:
+    """The RuleSets of the whole path, or why the responder (with ``platform``) refuses."""
+    reached: Correlators = (1.0, 1.0, 1.0)
+    for one in setup.surveyed:
+        reached = perfect_swap(perfect_swap(reached, one.correlators), one.swap)
+    goodness = fidelity_from_correlators(reached)
+    if goodness < setup.minimum_fidelity:
+        return (
+            f"minimum_fidelity must be <= {goodness:.6f}, that of pairs that wait nowhere, got "
+            f"{setup.minimum_fidelity}"
+        )
+    slowest_hz = min(one.rate_hz for one in setup.surveyed)
+    if not slowest_hz > 0.0:
+        return f"every link must make pairs, the slowest makes {slowest_hz} per second"
+    longest = setup.cutoff
+    if longest is None:
+        longest = duration_from_s(patience / slowest_hz)
+    return compose(
+        setup.ruleset,
+        setup.nodes,
+        pairs=setup.pairs,
+        longest=longest,
+        decay=(setup.decay, end_decay(platform, store=setup.store)),
+    )
