@@ -82,7 +82,8 @@ class Running:
 
     def hosts(self) -> list[int]:
         zygote = self.one("zygote")
-        return sorted(pid for pid in self.members() if _parent(pid) == zygote)
+        # Trio asks ldconfig something while the zygote imports it; hosts lead sessions, that child does not.
+        return sorted(pid for pid in self.members() if _family(pid) == (zygote, pid))
 
     def wait_for_pairs(self, count: int = 3, limit_s: float = 20.0) -> None:
         """Wait until so many pairs are on disk."""
@@ -173,9 +174,11 @@ class Fleet:
         return left
 
 
-def _parent(pid: int) -> int:
+def _family(pid: int) -> tuple[int, int]:
+    """Parent and session."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return 0
-    return int(text.rpartition(")")[2].split()[1])
+        return (0, 0)
+    parent, _group, session = text.rpartition(")")[2].split()[1:4]
+    return int(parent), int(session)
