@@ -103,10 +103,12 @@ and one light time later in the receiver's `Grant`.
 def messages() -> str:
     """Every kind of message, its fields, and who lists it."""
     parts = [MESSAGES_INTRO]
-    for group in ("qnet.heralding", "qnet.links", "qnet.apps"):
-        for record in ours(group):
-            listed = f"Listed by `{record.name}` (`{group}`)."
-            parts += [_message(message, listed) for message in record.messages]
+    users: dict[type[Message], list[str]] = {}
+    for group in ("heralding", "links", "purification", "networks", "apps"):
+        for record in ours(f"qnet.{group}"):
+            for message in record.messages:
+                users.setdefault(message, []).append(f"`{record.name}`")
+    parts += [_message(one, f"Listed by {', '.join(names)}.") for one, names in users.items()]
     parts += ["## Between launcher, world and hosts\n"]
     parts += [_control(kind, record) for kind, record in control.CONTROL_KINDS.items()]
     parts += ["## What a report lists\n", *map(_item, control.Output.__args__)]

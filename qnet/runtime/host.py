@@ -264,11 +264,17 @@ class Host:
 
 
 def _place(error: BaseException) -> str:
-    """File and line where an application failed: the innermost frame that is neither qnet's nor Trio's."""
+    """File and line where an application failed: the innermost frame of neither qnet, Trio nor Python."""
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
     frames = traceback.extract_tb(error.__traceback__)
-    own = [one for one in frames if not {"qnet", "trio"} & set(Path(one.filename).parts[-4:-1])]
+    python = Path(traceback.__file__).parent
+    own = [
+        one
+        for one in frames
+        if not {"qnet", "trio"} & set(Path(one.filename).parts[-4:-1])
+        and Path(one.filename).parent != python
+    ]
     return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
 
 

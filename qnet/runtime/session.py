@@ -319,6 +319,11 @@ class Session:
             return neighbour
         if self._network and via != "link" and remote != self.node:
             return self._network
+        if via == "network" and not self._network:
+            raise LocalProtocolError(
+                f"{self.node} must have a network layer, [network] in the topology, to open circuits to {remote}"
+                " or ask it for pairs"
+            )
         known = ", ".join(sorted(self._pairs_with)) or "none"
         raise LocalProtocolError(
             f"{self.node} must have a link to {remote}, or a network layer above its links, to share pairs "

@@ -30,6 +30,9 @@ NO_ASYNC = (
     "nodes/qnet_nodes",
     "protocols/qnet_protocols/heralding",
     "protocols/qnet_protocols/link",
+    "protocols/qnet_protocols/network",
+    "protocols/qnet_protocols/purification",
+    "protocols/qnet_protocols/routing",
 )
 """Where nothing waits. Waiting lives in qnet/runtime, qnet/cli and applications."""
 
@@ -40,6 +43,9 @@ SANS_IO = (
     "nodes/qnet_nodes",
     "protocols/qnet_protocols/heralding",
     "protocols/qnet_protocols/link",
+    "protocols/qnet_protocols/network",
+    "protocols/qnet_protocols/purification",
+    "protocols/qnet_protocols/routing",
 )
 IO_MODULES = frozenset(
     [
