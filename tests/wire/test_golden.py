@@ -50,13 +50,15 @@ from qnet_protocols.apps import (
 from qnet_protocols.heralding import midpoint
 from qnet_protocols.link import messages as egp
 from qnet_protocols.network import messages as qnp
+from qnet_protocols.network import rulesets_messages as rulesets
+from qnet_protocols.network.rulesets_rules import RuleSetId, compose
 from qnet_protocols.purification import messages as purify
 
 GOLDEN = Path(__file__).parent / "golden"
 
 ALICE, BOB, STATION = NodeId("alice"), NodeId("bob"), NodeId("station")
 LINK, REQUEST, ATTEMPT = LinkId("alice-bob"), RequestId("alice/1"), AttemptId("alice/1.17")
-CIRCUIT = CircuitId("alice~3")
+CIRCUIT, RULESET = CircuitId("alice~3"), RuleSetId("alice!3")
 PAIR, OP = PairId("alice-bob#42"), OpId("alice.app/3")
 AT = Instant(5_498_765_432_109)
 
@@ -325,6 +327,55 @@ SAMPLES: list[Any] = [
     purify.Dropped("link:alice-bob", REQUEST, (PAIR,)),
     purify.Stop("link:alice-bob", REQUEST),
     purify.End("link:alice-bob", REQUEST, 2, 5, 3, "2 of 3 pairs were made in time", False),
+    rulesets.SetUp(
+        RULESET,
+        (ALICE, NodeId("r1"), BOB),
+        (LinkId("a"), LinkId("b")),
+        REQUEST,
+        10,
+        0.8,
+        7,
+        True,
+        (1, 0),
+        AT,
+        Duration(10**9),
+        (0.5, 2.0),
+        1e-3,
+        32769,
+        (rulesets.Surveyed((0.98, 0.97, 0.96), 40.0, (1.0, 1.0, 1.0)),),
+    ),
+    rulesets.Install(
+        RULESET,
+        compose(
+            RULESET,
+            (ALICE, NodeId("r1"), BOB),
+            pairs=10,
+            longest=Duration(10**9),
+            decay=((0.5, 2.0), (0.0, 1.0)),
+        ),
+    ),
+    rulesets.Refused(RULESET, 2, BOB, "bob must have 2 memory slots, has 1"),
+    rulesets.Transfer(
+        RULESET,
+        3,
+        12,
+        (PAIR,),
+        (PAIR, PairId("b#7")),
+        BOB,
+        (0, 1),
+        (0.98, 0.97, 0.96),
+        1e-3,
+        1e-4,
+        AT,
+        AT,
+    ),
+    rulesets.Update(RULESET, 1, 12, (PAIR,)),
+    rulesets.Free(RULESET, 4, 1, (PAIR,)),
+    rulesets.Lost(RULESET, PAIR),
+    rulesets.Broken(RULESET, 5, "messages of bob were lost"),
+    rulesets.Ended(RULESET, 3, "max_time of 5 ps is over", False, 9, (7, 8), True),
+    rulesets.Unseen(RULESET, (7, 8)),
+    rulesets.Stop(RULESET),
 ]
 
 
