@@ -27,7 +27,13 @@ RATE_HZ = 50.0
 DURATION_S = 4.0
 
 
-def plan_of(fault: dict[str, object]):
+NETWORKS = {
+    "qnp": {"protocol": "qnp", "parameters": {"silence_s": 0.05}},
+    "rulesets": {"protocol": "rulesets"},
+}
+
+
+def plan_of(fault: dict[str, object], network: str = "qnp"):
     link = {"length_m": 5000.0, "loss_db_per_km": 0.2, "scheme": "double-click", "protocol": "egp"}
     return compile_topology(
         {
@@ -41,7 +47,7 @@ def plan_of(fault: dict[str, object]):
                 "a": {"ends": ["alice", "mid"], "station": "s1", **link},
                 "b": {"ends": ["mid", "bob"], "station": "s2", **link},
             },
-            "network": {"protocol": "qnp", "parameters": {"silence_s": 0.05}},
+            "network": NETWORKS[network],
             "app": {
                 "name": "load",
                 "flows": ["alice>bob"],
@@ -55,9 +61,10 @@ def plan_of(fault: dict[str, object]):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_service_resumes_after_a_break_and_nothing_is_left(fault, tmp_path):
-    outcome = run(plan_of(fault), RunOptions("embedded", folder=tmp_path))
+def test_service_resumes_after_a_break_and_nothing_is_left(fault, network, tmp_path):
+    outcome = run(plan_of(fault, network), RunOptions("embedded", folder=tmp_path))
     assert outcome.status == "done", outcome.fault
     summary = outcome.summary
     assert "held_at_end" not in summary
@@ -76,8 +83,9 @@ def test_service_resumes_after_a_break_and_nothing_is_left(fault, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_crash_is_the_same_in_one_process_and_in_many():
-    plan = plan_of(FAULTS["crash and restart of the repeater"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_crash_is_the_same_in_one_process_and_in_many(network):
+    plan = plan_of(FAULTS["crash and restart of the repeater"], network)
     alone = run(plan, RunOptions("embedded")).summary
     many = run(plan, RunOptions("processes")).summary
     assert many["status"] == "done"

@@ -18,7 +18,7 @@ import pytest
 from qnet.ids import LinkId, NodeId
 from qnet.physics.cutoff import accepted_prob, mean_factor, mean_slots
 from qnet.physics.swapping import werner_chain_fidelity
-from qnet.plan import AppPlan, Crash, Cut, Fault, NetworkPlan, Partition, Route, RunPlan
+from qnet.plan import AppPlan, Crash, Cut, Fault, Impair, NetworkPlan, Partition, Route, RunPlan
 from qnet.runtime.assembly import build_world
 from qnet.runtime.embedded import HOST, EmbeddedPort
 from qnet.runtime.host import Host
@@ -66,6 +66,7 @@ def network(
     parameters: Mapping[str, Any] | None = None,
     faults: tuple[Fault, ...] = (),
     seed: int = 1,
+    protocol: str = "qnp",
 ) -> RunPlan:
     """Equal nodes and links; ``paths``: routes from the first to the last node, by number."""
     file = folder / "pair.toml"
@@ -108,7 +109,7 @@ def network(
         nodes=(*processors, *stations),
         links=tuple(links),
         app=app,
-        network_layer=NetworkPlan("qnp", dict(parameters or {}), {f"{head}>{tail}": routes}),
+        network_layer=NetworkPlan(protocol, dict(parameters or {}), {f"{head}>{tail}": routes}),
         faults=faults,
     )
 
@@ -126,13 +127,18 @@ def flow_of(plan: RunPlan) -> dict[str, Any]:
     return dict(flow)
 
 
+either = pytest.mark.parametrize("protocol", ["qnp", "rulesets"])
+
+
+@either
 @pytest.mark.parametrize("links", range(2, 9))
-def test_chain_of_werner_pairs(tmp_path: Path, links: int) -> None:
+def test_chain_of_werner_pairs(tmp_path: Path, links: int, protocol: str) -> None:
     """No decay, perfect swaps: every pair has the product of the correlators exactly, within 1e-9.
 
     A link whose spin-photon pairs are Werner-like and whose photons interfere perfectly makes Werner pairs.
     """
-    plan = chain(tmp_path, links, pairs=20, nodes=("emission.spin_photon_fidelity=0.97",))
+    emission = ("emission.spin_photon_fidelity=0.97",)
+    plan = chain(tmp_path, links, pairs=20, nodes=emission, protocol=protocol)
     a, b, c = plan.links[0].estimate.correlators
     assert a == pytest.approx(b) == pytest.approx(c)
     flow = flow_of(plan)
@@ -143,10 +149,12 @@ def test_chain_of_werner_pairs(tmp_path: Path, links: int) -> None:
     assert flow["fidelity"]["claimed"] == pytest.approx(expected, abs=1e-9)
 
 
+@either
 @pytest.mark.parametrize("links", [2, 4])
-def test_chain_claims_are_exact_with_every_noise(tmp_path: Path, links: int) -> None:
+def test_chain_claims_are_exact_with_every_noise(tmp_path: Path, links: int, protocol: str) -> None:
     """T2, gates and uneven read-out; no pair is off by more than the links' own stated error, 1e-6 each."""
-    plan = chain(tmp_path, links, pairs=60, nodes=NOISE, link=("loss_db_per_km=6",))
+    loss = ("loss_db_per_km=6",)
+    plan = chain(tmp_path, links, pairs=60, nodes=NOISE, link=loss, protocol=protocol)
     flow = flow_of(plan)
     fidelity = flow["fidelity"]
     assert fidelity["outside_stated_error"] == 0
@@ -154,8 +162,10 @@ def test_chain_claims_are_exact_with_every_noise(tmp_path: Path, links: int) -> 
     assert fidelity["min"] < fidelity["mean"] - 0.01  # they are not all the same
 
 
-def test_chain_claims_with_finite_t1_stay_within_their_error(tmp_path: Path) -> None:
-    plan = chain(tmp_path, 3, pairs=60, nodes=(*NOISE, "t1_s=6e-3"), link=("loss_db_per_km=6",))
+@either
+def test_chain_claims_with_finite_t1_stay_within_their_error(tmp_path: Path, protocol: str) -> None:
+    nodes, loss = (*NOISE, "t1_s=6e-3"), ("loss_db_per_km=6",)
+    plan = chain(tmp_path, 3, pairs=60, nodes=nodes, link=loss, protocol=protocol)
     assert flow_of(plan)["fidelity"]["outside_stated_error"] == 0
 
 
@@ -255,3 +265,24 @@ def test_request_without_another_route_ends_with_the_reason(tmp_path: Path) -> N
     assert "ended with OTHER" in result["error"]
     assert "n1" in result["error"]
     assert 0 < result["delivered"] < 5000
+
+
+@either
+def test_chain_over_channels_that_lose_double_and_hold_up(tmp_path: Path, protocol: str) -> None:
+    """One request keeps all its labels, and its one end, whatever happens to one message in seven."""
+    bad = Impair("bad", loss_prob=0.05, duplicate_prob=0.05, reorder_prob=0.05, reorder_factor=10.0)
+    plan = chain(tmp_path, 3, pairs=1, link=("loss_db_per_km=6",), faults=(bad,), protocol=protocol)
+    ends = {"flows": ("n0>n3",), "nodes": ("n0", "n3")}
+    each = {"rates_hz": (1.0,), "poisson": False, "pairs": (20,), "duration_s": 10.5}
+    roles = dict.fromkeys((NodeId("n0"), NodeId("n3")), "user")
+    plan = msgspec.structs.replace(plan, app=AppPlan("load", {**ends, **each}, roles))
+    names = [node.name for node in plan.nodes]
+    world = build_world(plan, dict.fromkeys(names, HOST), None)
+    Host(plan, names, EmbeddedPort(world, lambda: None)).run()
+    (flow,) = world.ledger.summary()
+    assert (flow["requested"], flow["failed"], flow["open"]) == (200, 0, [])
+    assert flow["delivered"] + flow["expired"] >= 200
+    assert flow["delivered"] > 150
+    assert flow["fidelity"]["min"] == pytest.approx(1.0, abs=1e-9)
+    assert world.ledger.half_announced == []
+    assert world.leftovers() == {}

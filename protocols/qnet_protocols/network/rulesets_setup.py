@@ -71,6 +71,9 @@ ALONE: Final = 16
 FAILURES: Final = 3
 """So many requests to a link that fail without a pair between them break the RuleSet."""
 
+EXPIRIES: Final = 16
+"""The same for requests, mostly for one pair, whose pairs came to one end only: messages were lost."""
+
 PAST_LIMIT: Final = 256
 """RuleSets that are over and remembered."""
 
@@ -352,7 +355,8 @@ class Courses:
         if isinstance(answer, Err):
             course.failures += 1
             transient = answer.code in (ErrorCode.OTHER, ErrorCode.EXPIRE, ErrorCode.TIMEOUT)
-            if not transient or course.failures >= FAILURES:
+            limit = EXPIRIES if answer.code is ErrorCode.EXPIRE else FAILURES
+            if not transient or course.failures >= limit:
                 assert course.down is not None
                 detail = f"link {course.down.link} answered {answer.code.name}: {answer.detail}"
                 self.break_(course, answer.code, detail)
