@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from qnet.errors import QnetError, RunInterrupted
@@ -47,11 +45,17 @@ class EmbeddedPort:
         return None if grants is None else grants[HOST]
 
 
-def run_embedded(plan: RunPlan, options: RunOptions) -> RunOutcome:
-    """Run a plan in this process; see :func:`qnet.runtime.run.run`."""
+def run_embedded(plan: RunPlan, options: RunOptions, signals: Sequence[int]) -> RunOutcome:
+    """Run a plan in this process; see :func:`qnet.runtime.run.run`.
+
+    Args:
+        plan: what to run.
+        options: how.
+        signals: whoever asks to stop adds the number of the signal to it.
+    """
     names = [node.name for node in plan.nodes]
     world = build_world(plan, dict.fromkeys(names, HOST), options.folder)
-    with _interruptible() as interrupted, seldom_collecting():
+    with seldom_collecting():
 
         def look(progress: Progress) -> None:
             if options.on_progress is not None:
@@ -64,8 +68,8 @@ def run_embedded(plan: RunPlan, options: RunOptions) -> RunOutcome:
         watch = Watch(world, pace=options.pace, look=look, wait=pause)
 
         def check() -> None:
-            if interrupted:
-                raise RunInterrupted(f"interrupted by {signal.Signals(interrupted[0]).name}")
+            if signals:
+                raise RunInterrupted(f"interrupted by {signal.Signals(signals[0]).name}")
 
         def each_turn() -> None:
             check()
@@ -95,24 +99,3 @@ def run_embedded(plan: RunPlan, options: RunOptions) -> RunOutcome:
     )
     finish(world, summary, options.folder)
     return RunOutcome(status, summary, options.folder, fault)
-
-
-@contextmanager
-def _interruptible() -> Iterator[list[int]]:
-    """Within it, the first Ctrl-C or SIGTERM is noted in the list; the second raises."""
-    seen: list[int] = []
-
-    def note(number: int, _frame: object) -> None:
-        if seen:
-            raise KeyboardInterrupt
-        seen.append(number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield seen  # somebody else owns the signals
-        return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield seen
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

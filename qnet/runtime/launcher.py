@@ -20,7 +20,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -88,14 +88,22 @@ def assign_hosts(plan: RunPlan, count: int | None) -> dict[str, tuple[NodeId, ..
     return {f"host{k + 1}": tuple(names[k::count]) for k in range(count)}
 
 
-async def launch(plan: RunPlan, options: RunOptions) -> RunOutcome:
-    """Run a plan as processes."""
+async def launch(plan: RunPlan, options: RunOptions, earlier: Sequence[int]) -> RunOutcome:
+    """Run a plan as processes.
+
+    Args:
+        plan: what to run.
+        options: how.
+        earlier: numbers of the signals that came before this could receive them.
+    """
     hosts = assign_hosts(plan, options.hosts)
     started = time.monotonic()
     state = _Run(options)
     network = _Processes(plan, options, hosts)
     # From before the first process until after the last one: a signal ends the run, never the launcher alone.
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        if earlier:
+            raise KeyboardInterrupt
         try:
             network.start()
             async with trio.open_nursery() as nursery:
@@ -192,6 +200,8 @@ class _Processes:
         if self._core is not None:
             arguments.append(f"--core={self._core}")
         log = subprocess.DEVNULL if self._logs is None else (self._logs / f"{name}.log").open("ab")
+        # Children inherit the mask: Ctrl-C is the launcher's, also before they lead their own session.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process = subprocess.Popen(
                 [*arguments, *(extra or [])],
@@ -203,6 +213,7 @@ class _Processes:
                 env={**os.environ, **_ENVIRONMENT},
             )
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             if log is not subprocess.DEVNULL:
                 log.close()  # type: ignore[union-attr]
         self._started.append(process)

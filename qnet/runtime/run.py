@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -85,14 +88,15 @@ def run(plan: RunPlan, options: RunOptions | None = None) -> RunOutcome:
         )
     _check_plan(plan)
     try:
-        return _run(plan, options)
-    except BaseExceptionGroup as group:  # Ctrl-C before anybody was there to receive it
+        with _signals_noted() as signals:
+            return _run(plan, options, signals)
+    except BaseExceptionGroup as group:  # a second Ctrl-C inside Trio
         if group.subgroup(KeyboardInterrupt) is None:
             raise
         raise KeyboardInterrupt from group
 
 
-def _run(plan: RunPlan, options: RunOptions) -> RunOutcome:
+def _run(plan: RunPlan, options: RunOptions, signals: list[int]) -> RunOutcome:
     self_test()
     if options.folder is not None:
         # The standard library's JSON writes an infinite coherence time as Infinity; msgspec's as null.
@@ -101,10 +105,35 @@ def _run(plan: RunPlan, options: RunOptions) -> RunOutcome:
     if options.mode == "embedded":
         from qnet.runtime.embedded import run_embedded  # imports numpy and qutip
 
-        return run_embedded(plan, options)
+        return run_embedded(plan, options, signals)
     from qnet.runtime.launcher import launch
 
-    return trio.run(launch, plan, options)
+    return trio.run(launch, plan, options, signals)
+
+
+@contextmanager
+def _signals_noted() -> Iterator[list[int]]:
+    """Within it, the first Ctrl-C or SIGTERM is noted in the list; the second raises.
+
+    Raising at the first would not do: Python drops an exception that arises in a destructor, and there
+    are many of them while a run starts.
+    """
+    seen: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield seen  # somebody else owns the signals
+        return
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _check_plan(plan: RunPlan) -> None:

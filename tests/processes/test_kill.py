@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tomllib
 from contextlib import suppress
+from typing import Literal
 
 import pytest
 from _pytest.mark import ParameterSet
-from fleet import LIMIT_S, Ended, Fleet
+from fleet import LIMIT_S, TOPOLOGY, Ended, Fleet
+
+from qnet.runtime.run import RunOptions, run
+from qnet.topology import compile_topology
 
 pytestmark = pytest.mark.processes
 
@@ -145,6 +150,25 @@ def test_proc_interrupt_while_starting(fleet: Fleet, delay_s: float) -> None:
     stdout, stderr = running.process.communicate(timeout=LIMIT_S)
     assert running.process.returncode in (130, -signal.SIGINT), (stdout, stderr)
     assert running.members() == {}
+
+
+@pytest.mark.parametrize("mode", ["embedded", "processes"])
+def test_proc_interrupt_within_a_destructor(
+    monkeypatch: pytest.MonkeyPatch, mode: Literal["embedded", "processes"]
+) -> None:
+    """Python drops what is raised there; the interrupt must count all the same."""
+
+    class Dropped:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("qnet.runtime.run.self_test", Dropped)
+    plan = compile_topology(tomllib.loads(TOPOLOGY))
+    try:
+        status = run(plan, RunOptions(mode=mode)).status
+    except KeyboardInterrupt:
+        status = "interrupted"
+    assert status == "interrupted"
 
 
 @pytest.mark.slow
