@@ -33,7 +33,7 @@ def run() -> list[dict[str, Any]]:
             share = next(line for line in rollup.splitlines() if line.startswith("Pss:"))
             found[name] = {"rss": raw.resident_kib(status), "pss": int(share.split()[1])}
 
-    outcome = trio.run(launch, ideal_plan(2000), RunOptions("processes", on_processes=look))
+    outcome = trio.run(launch, ideal_plan(2000), RunOptions("processes", on_processes=look), ())
     if outcome.status != "done":
         raise RuntimeError(outcome.fault)
     return [

@@ -144,7 +144,7 @@ def _together(nodes: int) -> dict[str, Any]:
             line = next(line for line in rollup.splitlines() if line.startswith("Pss:"))
             shares.append(int(line.split()[1]))
 
-    outcome = trio.run(launch, chain_plan(nodes), RunOptions("processes", on_processes=look))
+    outcome = trio.run(launch, chain_plan(nodes), RunOptions("processes", on_processes=look), ())
     if outcome.status != "done":
         raise RuntimeError(outcome.fault)
     return {

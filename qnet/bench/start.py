@@ -33,6 +33,7 @@ def ready_s(nodes: int) -> tuple[float, float]:
         launch,
         sleeping_plan(1, nodes),
         RunOptions("processes", on_ready=lambda: times.append(time.perf_counter())),
+        (),
     )
     over = time.perf_counter()
     if outcome.status != "done":

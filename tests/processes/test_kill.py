@@ -163,7 +163,7 @@ def test_proc_interrupt_within_a_destructor(
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr("qnet.runtime.run.self_test", Dropped)
-    plan = compile_topology(tomllib.loads(TOPOLOGY))
+    plan = compile_topology(tomllib.loads(TOPOLOGY.replace("1000000", "200")))
     try:
         status = run(plan, RunOptions(mode=mode)).status
     except KeyboardInterrupt:
