@@ -12,7 +12,7 @@ announced with the truth.
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -169,6 +169,7 @@ class Net:
         self.success, self.pattern, self.fault, self.hold = success, pattern, fault, hold
         self.said: list[tuple[int, NodeId, Any]] = []
         self.sent: list[tuple[int, NodeId, NodeId, Any]] = []
+        self._counts: Counter[type] = Counter()
         self.content: dict[tuple[NodeId, SlotId], Half] = {}
         self.truth: dict[tuple[NodeId, PairId], tuple[int, tuple[int, ...], int]] = {}
         self.created: list[tuple[NodeId, RequestId]] = []
@@ -371,7 +372,8 @@ class Net:
         body = msgspec.msgpack.encode(message)
         decoded = msgspec.msgpack.decode(body, type=type(message))
         assert decoded == message
-        count = sum(1 for *_, m in self.sent if type(m) is type(message))
+        count = self._counts[type(message)]
+        self._counts[type(message)] += 1
         self.sent.append((self.now, source, target, message))
         ends = self.plan.ends
         if STATION in (source, target):

@@ -8,6 +8,7 @@ from qnet.errors import ConfigError
 from qnet.ids import RequestId
 from qnet.layers import link as service
 from qnet.units import Duration, Instant
+from qnet_protocols.link.admission import Timing
 from qnet_protocols.link.messages import Close, Void
 from qnet_protocols.link.queue import Agreed, Progress, Terms
 from qnet_protocols.link.tdma import PROTOCOL, Bins
@@ -149,3 +150,21 @@ def test_end_without_slot_at_the_end_of_a_bin(slow):
         net.create(0, BOB, "2", 15)
         net.run().verify()
         assert len(net.announced(ALICE)) == 30
+
+
+@pytest.mark.parametrize(("held", "cycles"), [(65, 4), (65, 50), (100, 50)])
+def test_time_without_a_slot_is_not_silence_of_the_peer(held, cycles):
+    """Bins pass by while the user of one end keeps what it has; nothing was asked of the peer meanwhile."""
+    wanted = {"bin_s": cycles * CYCLE * 1e-12}
+    wait = Timing.of(context(ALICE)).ask_wait
+    net = Net(
+        protocol="tdma",
+        protocol_parameters=wanted,
+        hold=lambda node, ok: held * wait if node == ALICE else 1,
+    )
+    net.accept()
+    net.create(0, ALICE, "1", 3)
+    net.create(0, BOB, "2", 3)
+    net.run().verify()
+    assert len(net.announced(ALICE)) == 6
+    assert not net.messages((Close,))

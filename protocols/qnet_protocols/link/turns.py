@@ -75,7 +75,7 @@ class Turns:
         self._asked_at = Instant(0)
         self._end: Instant | None = None
         self.heard_at = Instant(0)
-        """Last sign of life: of the peer, of a click, or of this node that gave a slot at last."""
+        """Last sign of life: of the peer, of a click, or of this node if it had no slot to try with."""
         self.state: gen.Generation = gen.Resting()
         self.expected = Expectation(known=context.incarnation == 0)
 
@@ -95,7 +95,7 @@ class Turns:
                 turn = self._next(now)
                 if turn is not None and turn.begin <= now and _serves(state, turn.entry):
                     return []
-                given_up = self._leave()
+                given_up = self._leave(now)
         self.state = gen.Resting()
         turn = self._next(now)
         if turn is None:
@@ -146,13 +146,17 @@ class Turns:
         if state.memory:
             self.state = self._slots.got_memory(state, slot)
             return [] if self.state.memory else [Acquire(state.token)]
-        if now > self._asked_at:
-            self.heard_at = now
+        self._waited(now)
         if not state.asks:
             return self.attempt(entry, slot, now)
         lease = self._slots.lease(now)
         self.state = gen.Offering(state.request, state.index, slot, 0, now, lease)
         return self._offer(self.state, now)
+
+    def _waited(self, now: Instant) -> None:
+        """This node had no slot until now: a peer that said nothing meanwhile was not asked."""
+        if now > self._asked_at:
+            self.heard_at = now
 
     def _offer(self, state: gen.Offering, now: Instant) -> list[Effect]:
         asks = state.asks + 1
@@ -203,7 +207,7 @@ class Turns:
                 return [Send(self._remote, NoSlot(self._link, message.attempt))]
 
     def _yield(self, state: gen.Attempting | gen.Offering, now: Instant) -> list[Effect]:
-        effects = self._leave()
+        effects = self._leave(now)
         if self._end is not None and now >= self._end:
             return effects
         resume_at = self._slots.back_off(now, master=self._master)
@@ -218,12 +222,13 @@ class Turns:
         self.state = self._slots.resumed(self.state)
         return effects
 
-    def _leave(self) -> list[Effect]:
+    def _leave(self, now: Instant) -> list[Effect]:
         """Give up the present turn."""
         state = self.state
         self.state = gen.Resting()
         match state:
             case gen.AwaitingSlot(request=request):
+                self._waited(now)
                 return [*self._slots.withdraw(state), *self._slots.unreserve(request)]
             case gen.Attempting(request, index):
                 stop = Request(physical.StopAttempts(attempt_id(request, index)))
@@ -319,7 +324,7 @@ class Turns:
         progress = entry.progress
         made = index <= progress.served and not _finishes(self.state, request, index)
         if not made and gen.request_of(self.state) == request:
-            effects += self._leave()
+            effects += self._leave(now)
         for one in (*range(progress.served + 1, index), index):
             sequence = progress.sequence_of(one)
             if sequence is not None:
@@ -372,7 +377,7 @@ class Turns:
                 for effect in self.close(entry, "no_sign", now)
             ]
         if over_at is not None and over_at <= now:
-            return self._leave()
+            return self._leave(now)
         match state:
             case gen.Attempting(request, index, yield_at=at) | gen.Offering(
                 request, index, yield_at=at
@@ -461,12 +466,12 @@ class Turns:
         self, entry: Entry, reason: CloseReason, now: Instant, *, agreed: int | None = None
     ) -> list[Effect]:
         """End an open request here only."""
-        dropped = self.drop(entry.terms.request)
+        dropped = self.drop(entry.terms.request, now)
         return dropped + self._endings.give_up(entry, reason, now, agreed=agreed)
 
-    def drop(self, request: RequestId) -> list[Effect]:
+    def drop(self, request: RequestId, now: Instant) -> list[Effect]:
         """Stop making, measuring and keeping anything of ``request``."""
-        effects = self._leave() if gen.request_of(self.state) == request else []
+        effects = self._leave(now) if gen.request_of(self.state) == request else []
         return effects + self._delivery.forget(request)
 
 
