@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 
 from qnet.physics.estimation import jain_index
@@ -158,3 +159,18 @@ def test_ghz_of_unequal_paths_has_the_fidelity_of_the_closed_form():
     expected = ghz_fidelity([(W_LINK,) * 3, (W_LINK**2,) * 3])
     assert found["fidelity_if_local_perfect"] == pytest.approx(expected, abs=1e-6)
     assert abs(found["fidelity"]["value"] - expected) < 3 * found["fidelity"]["stderr"]
+
+
+@pytest.mark.parametrize("layer", ["qnp", "rulesets", "dejmps"])
+def test_a_link_below_may_test_its_pairs(layer):
+    """What its test rounds say is of pairs that nobody above gets; nothing above heeds it."""
+    link = {"protocol_parameters": {"test_share": 0.9}}
+    if layer == "dejmps":
+        link["purification"] = {"protocol": layer}
+    roles = {"ann": "requester", "cleo": "provider"}
+    ends = {"from_node": "ann", "to_node": "cleo"}
+    plan = path(NODES[:3], "deliver", {**ends, "pairs": 40}, roles, SLOTS, **link)
+    if layer == "rulesets":
+        network = msgspec.structs.replace(plan.network_layer, protocol=layer)
+        plan = msgspec.structs.replace(plan, network_layer=network)
+    assert result_of(run_embedded(plan), "ann")["delivered"] == 40

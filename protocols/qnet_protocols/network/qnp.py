@@ -85,8 +85,8 @@ class QnpParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         swap: "asap": as soon as there are two pairs; "scheduled": at multiples of ``period_s`` only.
         period_s: see there, > 0.
         order: which of several waiting pairs is swapped first.
-        cutoff: how long a pair waits at an intermediate node: "route": as the route says; "off": for ever;
-            or seconds, > 0.
+        cutoff: how long a pair waits at an intermediate node: "route": as the route says; "off": as long as
+            nobody else may need its slot (:mod:`.feeding`); or seconds, > 0.
         silence_s: a circuit is broken if one of its links brings no pair for so long; 0: never. It must
             exceed what the ends may hold all their qubits for.
     """
@@ -220,6 +220,8 @@ class QnpNode:
                 self._circuits.feeding.on_expired(source, indication, now)
             case link.Err() | link.RequestEnded():
                 self._circuits.feeding.on_ended(indication)
+            case link.FidelityEstimated():
+                pass  # of pairs of a link, which the routes have their own figures for
             case _:
                 raise LocalProtocolError(
                     f"{self._node}: {source} must say Ok, Expired, Err or RequestEnded of requests of kind K, "

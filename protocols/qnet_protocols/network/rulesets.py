@@ -42,6 +42,7 @@ from qnet.layers.link import (
     Err,
     ErrorCode,
     Expired,
+    FidelityEstimated,
     Ok,
     RequestEnded,
     StopAccepting,
@@ -319,6 +320,8 @@ class RuleSetNode:
                 self._courses.on_expired(source, indication, now)
             case Err() | RequestEnded():
                 self._courses.on_link_ended(indication)
+            case FidelityEstimated():
+                pass  # of pairs of a link, which the routes have their own figures for
             case _:
                 raise LocalProtocolError(
                     f"{self._node}: {source} must say Ok, Expired, Err or RequestEnded of requests of kind K, "

@@ -255,6 +255,8 @@ class Purifier:
                 return role.arrived(work, indication, now)
             case link.Expired():
                 return self._on_expired(indication, now)
+            case link.FidelityEstimated():
+                return []  # of raw pairs, which nobody above gets
             case link.Err() | link.RequestEnded():
                 work = self._work(indication.request)
                 if work is None or work.outstanding.pop(indication.request, None) is None:
