@@ -421,3 +421,63 @@ def test_qnp_second_word_about_a_pair_is_impossible() -> None:
     bench.give("n1", Received(NodeId("n0"), Expire.kind, early, Instant(0)))
     with pytest.raises(RemoteProtocolError, match="must be named once"):
         bench.give("n1", Received(NodeId("n0"), Expire.kind, early, Instant(0)))
+
+
+# ---------------------------------------------------------------- longest waits
+
+CROSSING = {"l0": ("a", "hub"), "l1": ("hub", "b"), "l2": ("c", "hub"), "l3": ("hub", "d")}
+MEAN = 1000
+"""Picoseconds per pair of a link of the bench."""
+
+
+class Cramped(Bench):
+    """The links have no room for a pair if the hub holds four qubits."""
+
+    def _room(self, link: str) -> bool:
+        held = sum(node == "hub" for node, _ in self.holder)
+        return super()._room(link) and held < 4
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_qnp_circuits_that_share_memory_do_not_wait_for_each_other_for_ever(seed: int) -> None:
+    """Each circuit may fill half of the hub with pairs of its first link."""
+    bench = Cramped(CROSSING, [("a", "hub", "b"), ("c", "hub", "d")], seed=seed, platform=pooled(4))
+    for source, target in (("a", "b"), ("c", "d")):
+        bench.ask(target, Accept(NodeId(source), 0))
+        bench.ask(source, create(f"{source}/1", target, 5))
+    bench.dead_links = {"l1", "l3"}
+    while bench.choices(pairs=True):
+        bench.do(bench.luck.choice(bench.choices(pairs=True)))
+    assert sum(node == "hub" for node, _ in bench.holder) == 4
+    bench.dead_links = set()
+    bench.run()
+    bench.check_rest()
+    bench.check_ends("a", "b")
+    bench.check_ends("c", "d")
+    assert len(bench.told[NodeId("a")].good) == len(bench.told[NodeId("c")].good) == 5
+
+
+@pytest.mark.parametrize(
+    ("circuits", "cutoff", "longest"),
+    [
+        (1, None, 256 * 2 * MEAN),
+        (2, None, 4 * 2 * 2 * MEAN),
+        (1, 10**6, 256 * 2 * MEAN),
+        (1, 100, 100),
+        (2, 100, 100),
+    ],
+)
+def test_qnp_longest_wait_of_a_pair(circuits: int, cutoff: int | None, longest: int) -> None:
+    routes = [("a", "hub", "b"), ("c", "hub", "d")]
+    bench = Bench(CROSSING, routes, platform=pooled(4), cutoff=cutoff)
+    for source, _, target in routes[:circuits]:
+        bench.ask(target, Accept(NodeId(source), 0))
+        bench.ask(source, create(f"{source}/1", target, 5))
+    while bench.choices(pairs=False):
+        bench.do(bench.choices(pairs=False)[0])
+    hub = bench.machines[NodeId("hub")]
+    assert hub.next_deadline() is None
+    bench.make_pair("l0")
+    while hub.next_deadline() is None:
+        bench.do(bench.choices(pairs=False)[0])
+    assert hub.next_deadline() == bench.now + longest

@@ -5,9 +5,11 @@ Theory
     few per request, the next request before the last is over, so that circuits and other users of the link
     take turns and the link never rests. The link label of the circuit is the purpose of these requests.
 
-    *Circuits that share links* could wait for each other for ever: one holds the qubits of one link and
-    waits for the other, and the other way round. They take turns pair by pair then, and a pair that waits
-    eight mean times of both links is discarded, even if the route has no cutoff.
+    *Circuits that share links, or memory slots of a node,* could wait for each other for ever: one holds
+    the qubits of one link and waits for the other, and the other way round. Circuits that share links take
+    turns pair by pair then, and a pair that waits four mean times of both links for each of those that
+    share is discarded, even if the cutoff of the route is longer. So that nobody else is shut out for ever
+    either, a circuit on its own gives a pair up after 256 such times.
 
     *Running ahead:* links in the middle of a long path swap on while the ends still wait for messages;
     nobody can use what they make, n links would make some n^2/4 pairs too many. A node that has swapped
@@ -46,8 +48,14 @@ AHEAD: Final = 32
 FAILURES: Final = 3
 """So many requests to a link that fail without a pair between them break the circuit."""
 
-CROWDED_TIMES: Final = 8
-"""Mean times of both links after which a waiting pair makes way for another circuit."""
+CROWDED_TIMES: Final = 4
+"""Mean times of both links, for each circuit that shares, after which a waiting pair makes way."""
+
+ALONE_TIMES: Final = 256
+"""The same on a circuit that shares with no other one: an application may hold what it waits for."""
+
+MEMORY: Final = LinkId("")
+"""Stands for the memory slots of the node among the links that circuits share."""
 
 
 class Feeding:
@@ -102,8 +110,8 @@ class Feeding:
         entry.active.add(request)
         if not first:
             return
-        for link in entry.links:
-            self._busy.setdefault(link, {})[entry.name] = entry
+        for shared in _uses(entry):
+            self._busy.setdefault(shared, {})[entry.name] = entry
         self._set_cutoffs(entry)
         if entry.down is not None:
             entry.heard = now
@@ -121,8 +129,8 @@ class Feeding:
 
     def _rest(self, entry: Entry) -> None:
         """The circuit has no requests."""
-        for link in entry.links:
-            self._busy[link].pop(entry.name, None)
+        for shared in _uses(entry):
+            self._busy[shared].pop(entry.name, None)
         self._set_cutoffs(entry)
         requests, entry.link_requests = entry.link_requests, []
         for request in requests:
@@ -130,18 +138,24 @@ class Feeding:
             del self._asked[request]
             self._desk.ask(entry.down.below, Cancel(request))
 
-    def _crowded(self, entry: Entry) -> bool:
-        return any(len(self._busy.get(link, ())) > 1 for link in entry.links)
+    def _sharing(self, uses: Iterable[LinkId]) -> int:
+        """How many active circuits share the most wanted of these."""
+        return max(len(self._busy.get(shared, ())) for shared in uses)
 
     def _set_cutoffs(self, entry: Entry) -> None:
-        """Circuits that begin or cease to share links get or lose the cutoff that keeps them going."""
-        for link in entry.links:
-            for other in self._busy[link].values():
-                part, own = other.part, other.install.cutoff
-                if isinstance(part, Relay) and own is None:
-                    times = [self._mean.get(name, Duration(0)) for name in other.links]
-                    wait = Duration(CROWDED_TIMES * sum(times))
-                    part.cutoff = wait if self._crowded(other) and wait else None
+        """Circuits that begin or cease to share get the longest wait that keeps all of them going."""
+        for shared in _uses(entry):
+            for other in self._busy[shared].values():
+                if isinstance(other.part, Relay):
+                    other.part.cutoff = self._cutoff(other)
+
+    def _cutoff(self, entry: Entry) -> Duration | None:
+        own, count = entry.install.cutoff, self._sharing(_uses(entry))
+        times = ALONE_TIMES if count <= 1 else CROWDED_TIMES * count
+        longest = Duration(times * sum(self._mean.get(link, 0) for link in entry.links))
+        if own is None or not longest:
+            return longest or own
+        return min(own, longest)
 
     # ------------------------------------------------------------ requests to links
 
@@ -156,7 +170,7 @@ class Feeding:
             Create(
                 request,
                 hop.peer,
-                1 if self._crowded(entry) else ALONE,
+                1 if self._sharing(entry.links) > 1 else ALONE,
                 0.0,
                 Duration(0),
                 hop.label,
@@ -220,6 +234,11 @@ class Feeding:
         if entry.active and entry.down is not None and not entry.link_requests and _room(entry):
             entry.heard = now
             self._ask(entry)
+
+
+def _uses(entry: Entry) -> tuple[LinkId, ...]:
+    """What the circuit may share with others at this node."""
+    return (*entry.links, MEMORY) if entry.store else entry.links
 
 
 def _room(entry: Entry) -> bool:

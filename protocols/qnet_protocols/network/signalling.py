@@ -141,7 +141,8 @@ class Signalling:
         up = self._hop(links[0], install.label)
         self._desk.ask(up.below, Accept(source, install.label))
         if last:
-            entry = Entry(install, place, up, None, self._make_tail(install, up), install.store)
+            tail = self._make_tail(install, up)
+            entry = Entry(install, place, up, None, tail, install.store or self._pooled)
             entry.installed = True
             self._add(entry)
             self._desk.send(source, Installed(install.circuit, self._pooled))
