@@ -83,6 +83,11 @@ class Platform(_Sheet, frozen=True):
         """Role of a slot by its index: communication slots come first."""
         return "communication" if slot < self.communication_slots else "memory"
 
+    def communication_share(self, links: int) -> int:
+        """Communication slots that each of so many links may use: of its own, or all of a common pool."""
+        slots = self.communication_slots
+        return slots // links if slots >= links else slots
+
     def coherence_of(self, slot: int) -> Coherence:
         """Memory times of one slot."""
         return self.communication if slot < self.communication_slots else self.memory

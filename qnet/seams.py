@@ -32,6 +32,7 @@ from qnet.ids import LinkId, NodeId
 from qnet.machine import Machine, Message
 from qnet.physics.bell import LABELS
 from qnet.plan import LinkOptics, LinkPlan, Route, RunPlan
+from qnet.units import Duration
 
 API_VERSION: Final = "1"
 """Version of the plug-in interface; a plug-in made for another version is refused."""
@@ -213,6 +214,8 @@ class PurifierContext:
         below: name of the machine that gives it pairs, e.g. "link:alice-bob" or "network".
         platform: the processor of this node.
         peers: the processors with which pairs may be shared, by name (their gates and memories).
+        slots: communication slots of each of these nodes and of this one that such pairs may use.
+        mean: for each peer, mean time per pair of the machine below, on its own; the same at both ends.
         parameters: of the protocol, as plain data.
         incarnation: restarts of the node so far.
     """
@@ -221,6 +224,8 @@ class PurifierContext:
     below: str
     platform: Platform
     peers: Mapping[NodeId, Platform]
+    slots: Mapping[NodeId, int]
+    mean: Mapping[NodeId, Duration]
     parameters: Mapping[str, Any]
     incarnation: int = 0
 

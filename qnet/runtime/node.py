@@ -30,7 +30,7 @@ from qnet.runtime.plugs import Seams
 from qnet.runtime.session import Session
 from qnet.runtime.wiring import APP
 from qnet.seams import EndContext, NodeContext, PurifierContext, StationContext
-from qnet.units import Duration, Instant
+from qnet.units import Duration, Instant, duration_from_s
 from qnet.wire.control import AppEnded, Crashed, Item, Restarted
 
 NETWORK = "network"
@@ -186,11 +186,36 @@ class Node:
     ) -> None:
         assert self._me.platform is not None
         context = PurifierContext(
-            self.name, below, self._me.platform, peers, chosen.parameters, incarnation
+            self.name,
+            below,
+            self._me.platform,
+            peers,
+            {name: self._slots(name, below) for name in (self.name, *peers)},
+            {peer: duration_from_s(1.0 / self._rate_hz(peer, below)) for peer in peers},
+            chosen.parameters,
+            incarnation,
         )
         with self._building("purification", chosen.protocol, below):
             machine: Machine = self._seams.purifications[chosen.protocol].make_end(context)
             self.driver.add(purifier_above(below), machine, below=(below,))
+
+    def _slots(self, node: NodeId, below: str) -> int:
+        """Communication slots that pairs of the machine ``below`` may use at a node."""
+        links = sum(node in link.ends for link in self._plan.links)
+        platform = self._platforms([node])[node]
+        if below == NETWORK and platform.communication_slots < links:
+            return 0  # circuits keep their pairs in memory there
+        return platform.communication_share(links)
+
+    def _rate_hz(self, peer: NodeId, below: str) -> float:
+        """Predicted rate of the pairs with ``peer`` that the machine ``below`` makes."""
+        layer = self._plan.network_layer
+        if below != NETWORK or layer is None:
+            return next(
+                link.estimate.rate_hz for link in self._links if below == f"link:{link.name}"
+            )
+        ways = (f"{self.name}>{peer}", f"{peer}>{self.name}")
+        return min(route.rate_hz for way in ways for route in layer.routes.get(way, ()))
 
     @staticmethod
     def _top(link: LinkPlan) -> str:

@@ -14,6 +14,7 @@ Sources
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -90,7 +91,27 @@ def compile_links(value: object, nodes: Iterable[NodePlan], at: At) -> tuple[Lin
                     )
                 )
         links.append(link)
-    return tuple(links)
+    degrees = Counter(end for link in links for end in link.ends)
+    return tuple(
+        with_prediction(
+            link, _shares(link, by_name, degrees), at.key(link.name).key("purification")
+        )
+        for link in links
+    )
+
+
+def _shares(
+    link: LinkPlan, nodes: Mapping[str, NodePlan], degrees: Mapping[NodeId, int]
+) -> tuple[Platform, Platform]:
+    """The processors at the ends of a link, with the communication slots that it may use."""
+
+    def share(end: NodeId) -> Platform:
+        platform = nodes[end].platform
+        assert platform is not None
+        slots = platform.communication_share(degrees[end])
+        return msgspec.structs.replace(platform, communication_slots=slots)
+
+    return share(link.ends[0]), share(link.ends[1])
 
 
 def _link(key: str, value: object, nodes: Mapping[str, NodePlan], links: At) -> LinkPlan:
@@ -118,7 +139,7 @@ def _link(key: str, value: object, nodes: Mapping[str, NodePlan], links: At) -> 
         raise at.error(
             f"the predicted rate must be >= {LOWEST_RATE_HZ:g} pairs/s", prediction.rate_hz
         )
-    plan = LinkPlan(
+    return LinkPlan(
         name=link,
         ends=ends,
         station=NodeId(entry.station),
@@ -139,7 +160,6 @@ def _link(key: str, value: object, nodes: Mapping[str, NodePlan], links: At) -> 
         estimate=prediction,
         purification=purification(entry.purification, at.key("purification")),
     )
-    return with_prediction(plan, platforms, at.key("purification"))
 
 
 def _ends(entry: LinkEntry, nodes: Mapping[str, NodePlan], at: At) -> tuple[NodeId, NodeId]:

@@ -42,6 +42,7 @@ ALICE, BOB = NodeId("alice"), NodeId("bob")
 BELOW = "link:alice-bob"
 MICROSECOND = 1_000_000
 LIGHT = 5 * MICROSECOND
+MEAN = Duration(1000 * MICROSECOND)
 PLATFORM = msgspec.structs.replace(IDEAL.platform, communication_slots=64)
 ENDS = (link.RequestEnded, link.Err)
 
@@ -100,7 +101,15 @@ class Bench:
         self.ends = {
             node: End(
                 protocol.make_end(
-                    PurifierContext(node, BELOW, platform, {other: platform}, parameters)
+                    PurifierContext(
+                        node,
+                        BELOW,
+                        platform,
+                        {other: platform},
+                        dict.fromkeys((node, other), platform.communication_slots),
+                        {other: MEAN},
+                        parameters,
+                    )
                 )
             )
             for node, other in ((ALICE, BOB), (BOB, ALICE))

@@ -31,6 +31,7 @@ from tests.machines.purify_bench import (
     BELOW,
     BOB,
     LIGHT,
+    MEAN,
     MICROSECOND,
     PLATFORM,
     RANDOM_BASES,
@@ -283,6 +284,21 @@ def test_pair_that_waits_too_long_is_dropped_at_both_ends() -> None:
     assert len(made.valid(BOB, "alice/1")) == 1
     one, two = (made.ends[node].machine.state.dropped for node in (ALICE, BOB))
     assert one == two >= 1
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_pairs_in_perfect_memories_wait_for_a_number_of_mean_times(rounds: int) -> None:
+    """T2 is infinite: 64 mean times of the raw pairs that a pair handed up stands for."""
+    made = bench(rounds=rounds)
+    patience = 64 * 2**rounds * MEAN
+    made.rate = 2 * patience
+    made.ask(ALICE, create(number=1))
+    ends = [made.ends[node].machine for node in (ALICE, BOB)]
+    made.run(until=6 * patience)
+    assert all(machine.state.dropped >= 1 for machine in ends)
+    made.rate = MEAN
+    made.run(until=100 * patience)
+    assert len(made.valid(BOB, "alice/1")) == 1
 
 
 def test_acceptance_below_lasts_as_long_as_a_request() -> None:

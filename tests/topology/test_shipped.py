@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from qnet.errors import ConfigError
 from qnet.runtime.run import RunOptions, run
 from qnet.topology import describe, load
 
@@ -89,3 +91,23 @@ def test_a_cut_fibre_moves_the_circuit_to_the_other_side():
     (request,) = outcome.summary["requests"]
     assert request["delivered"] == request["requested"] == 300
     assert outcome.summary["attempts"]["north_northwest"] > 0
+
+
+@pytest.mark.parametrize(
+    ("slots", "text"),
+    [
+        ("communication_slots=2", "r1 must have >= 2 memory slots .* it has 0"),
+        ("communication_slots=3", "r1 must have >= 2 memory slots .* it has 0"),
+        ("communication_slots=4", ""),
+        ("memory_slots=1", "r1 must have >= 2 memory slots .* it has 1"),
+        ("memory_slots=2", ""),
+    ],
+)
+def test_purified_link_needs_slots_of_its_own(slots, text):
+    """r1 and r2 have two links each: of their communication slots, each has half."""
+    file = FOLDER / "repeater-chain.toml"
+    sets = ["links.r1_r2.purification.protocol=dejmps"]
+    for node in ("r1", "r2"):
+        sets += [f"nodes.{node}.memory_slots=0", f"nodes.{node}.{slots}"]
+    with pytest.raises(ConfigError, match=text) if text else nullcontext():
+        load(file, sets)

@@ -34,13 +34,18 @@ from itertools import product
 import msgspec
 
 from qnet.hardware import Platform
-from qnet.ids import NodeId
 from qnet.physics.bell import Correlators
 from qnet.plan import LinkPlan
 from qnet.seams import Purified
 from qnet.units import Duration, Instant, duration_from_s
 from qnet_protocols.purification.circuit import ROTATIONS, Circuit, operations
-from qnet_protocols.purification.holdings import Plan, PurificationParameters
+from qnet_protocols.purification.holdings import (
+    Plan,
+    PurificationParameters,
+    Room,
+    must_store,
+    too_small,
+)
 from qnet_protocols.purification.prediction import Input, Side, predict, program_ends
 
 Ends = tuple[Platform, Platform]
@@ -54,10 +59,7 @@ def forecast(circuit: Circuit) -> Callable[[LinkPlan, Ends], Purified]:
         wanted = msgspec.convert(link.purification.parameters, PurificationParameters)
         raw, kept = link.estimate.correlators, link.estimate.correlators
         pairs = 1.0
-        roles = [
-            _role(circuit, wanted, node, platform)
-            for node, platform in zip(link.ends, ends, strict=True)
-        ]
+        role = _role(circuit, wanted, link, ends)
         for _ in range(wanted.rounds):
             if wanted.pumping:
                 inputs, gap_s = [kept, *[raw] * (circuit.pairs - 1)], 1.0 / link.estimate.rate_hz
@@ -65,31 +67,29 @@ def forecast(circuit: Circuit) -> Callable[[LinkPlan, Ends], Purified]:
             else:
                 inputs, gap_s = [kept] * circuit.pairs, pairs / link.estimate.rate_hz
                 needed = pairs * circuit.pairs
-            kept, prob = _step(circuit, inputs, gap_s, link.direct, ends, roles)
+            kept, prob = _step(circuit, inputs, gap_s, link.direct, ends, role)
             pairs = needed / prob
         return Purified(kept, link.estimate.rate_hz / pairs)
 
     return of_link
 
 
-def _role(
-    circuit: Circuit, parameters: PurificationParameters, node: NodeId, platform: Platform
-) -> str:
-    """Kind of slot in which pairs wait at a node.
+def _role(circuit: Circuit, parameters: PurificationParameters, link: LinkPlan, ends: Ends) -> str:
+    """Kind of slot in which pairs wait.
 
     Raises:
-        ValueError: the node cannot hold as many pairs as the protocol needs at a time.
+        ValueError: a node cannot hold as many pairs as the protocol needs at a time.
     """
-    needed = Plan(circuit, parameters).slots if parameters.rounds else 1
-    enough = platform.communication_slots >= needed
-    store = parameters.store if parameters.store is not None else not enough
-    usable = platform.communication_slots + (platform.memory_slots if store else 0)
-    if usable < needed:
-        raise ValueError(
-            f"{node} must have {needed} slots for pairs that wait for one another, it has {usable} "
-            f"{'in all' if store else 'for communication (store is false)'}; pumping or fewer rounds need fewer"
-        )
-    return "memory" if store else "communication"
+    needed = Plan(circuit, parameters).slots
+    rooms = {
+        node: Room(platform.communication_slots, platform.memory_slots)
+        for node, platform in zip(link.ends, ends, strict=True)
+    }
+    stored = must_store(needed, rooms.values(), parameters.store)
+    why = too_small(needed, rooms, f"link:{link.name}", stored=stored)
+    if why:
+        raise ValueError(why)
+    return "memory" if stored else "communication"
 
 
 def _step(
@@ -98,11 +98,11 @@ def _step(
     gap_s: float,
     direct: Duration,
     ends: Ends,
-    roles: Sequence[str],
+    role: str,
 ) -> tuple[Correlators, float]:
     """The kept pair of one step and the chance that it is kept."""
     waits = [
-        duration_from_s(_effective_s(gap_s, len(inputs) - 1 - index, ends, roles))
+        duration_from_s(_effective_s(gap_s, len(inputs) - 1 - index, ends, role))
         for index in range(len(inputs))
     ]
     start = Instant(max(waits))
@@ -116,10 +116,7 @@ def _step(
         ops = operations(circuit, turns)
         until = Instant(max(program_ends(ops, end, start) for end in ends) + direct)
         for bits in product((1,) if circuit.ones else (0, 1), repeat=len(circuit.reads)):
-            sides = tuple(
-                Side(end, (role,) * len(inputs), start, bits)
-                for end, role in zip(ends, roles, strict=True)
-            )
+            sides = tuple(Side(end, (role,) * len(inputs), start, bits) for end in ends)
             found = predict(ops, claims, (sides[0], sides[1]), [0] * len(bits), until)
             total += found.prob
             for axis, value in enumerate(found.correlators):
@@ -128,11 +125,10 @@ def _step(
     return (a, b, c), total / ROTATIONS ** len(turned)
 
 
-def _effective_s(gap_s: float, gaps: int, ends: Ends, roles: Sequence[str]) -> float:
+def _effective_s(gap_s: float, gaps: int, ends: Ends, role: str) -> float:
     """The time that dephases as much as ``gaps`` exponential gaps do on average."""
     dephasing_hz = sum(
-        1.0 / (end.memory if role == "memory" else end.communication).t2_s
-        for end, role in zip(ends, roles, strict=True)
+        1.0 / (end.memory if role == "memory" else end.communication).t2_s for end in ends
     )
     if dephasing_hz * gap_s < 1e-9:
         return gaps * gap_s

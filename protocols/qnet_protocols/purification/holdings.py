@@ -12,12 +12,12 @@ Theory
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Annotated
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, NamedTuple
 
 import msgspec
 
-from qnet.ids import PairId, SlotId
+from qnet.ids import NodeId, PairId, SlotId
 from qnet.layers.link import Ok
 from qnet.machine import Record
 from qnet.physics.bell import Label
@@ -36,7 +36,8 @@ class PurificationParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=
             ``rounds`` is the most that is tried.
         batch: most raw pairs asked for at a time, per request.
         patience_s: how long a pair may wait for its partners before it is dropped at both ends; None: as
-            long as the shorter T2 of the two processors.
+            long as the shorter T2 of the two processors, at most 64 mean times of all raw pairs behind one
+            that is handed up.
         store: have raw pairs moved to memory slots; None: if there are too few communication slots.
     """
 
@@ -112,12 +113,38 @@ def joined_id(pairs: Sequence[PairId]) -> PairId:
     return PairId("*".join(parts))
 
 
+class Room(NamedTuple):
+    """Slots of one node in which pairs of one machine may wait."""
+
+    communication: int
+    memory: int
+
+
+def must_store(needed: int, rooms: Iterable[Room], wish: bool | None) -> bool:
+    """Whether raw pairs go to memory: as the user wishes, else if an end has too few communication slots."""
+    return any(room.communication < needed for room in rooms) if wish is None else wish
+
+
+def too_small(needed: int, rooms: Mapping[NodeId, Room], below: str, *, stored: bool) -> str:
+    """Why one of the ends cannot hold ``needed`` pairs of ``below`` at a time, "" if both can."""
+    kind = "memory slots" if stored else "communication slots"
+    instead = " (or communication slots of their own, at both ends)" if stored else ""
+    for node, room in rooms.items():
+        slots = room.memory if stored else room.communication
+        if slots < needed:
+            return (
+                f"{node} must have >= {needed} {kind}{instead} for pairs of {below} that wait for one "
+                f"another, it has {slots}; pumping or fewer rounds need fewer"
+            )
+    return ""
+
+
 class Plan:
     """How many raw pairs are needed, and what is joined next.
 
     Args:
         circuit: of the protocol.
-        parameters: of the machine; ``rounds`` >= 1.
+        parameters: of the machine.
     """
 
     def __init__(self, circuit: Circuit, parameters: PurificationParameters) -> None:
@@ -128,7 +155,8 @@ class Plan:
     @property
     def slots(self) -> int:
         """Pairs that an end must be able to hold at a time."""
-        return self._pairs if self._pumping else self._rounds * (self._pairs - 1) + 1
+        rounds = min(self._rounds, 1) if self._pumping else self._rounds
+        return rounds * (self._pairs - 1) + 1
 
     def leaves(self, level: int) -> int:
         """Raw pairs behind a pair of ``level`` if every step succeeds."""

@@ -23,9 +23,17 @@ from qnet.physics.bell import Correlators, correction_gate, fidelity_from_correl
 from qnet.physics.gates import depolarising_from_fidelity
 from qnet.program import Draw, Gate, Measure, Program
 from qnet.seams import PurifierContext
-from qnet.units import PS_PER_S, Duration, Instant
+from qnet.units import PS_PER_S, Duration, Instant, seconds
 from qnet_protocols.purification.circuit import Circuit, kept, labels_after, operations, program
-from qnet_protocols.purification.holdings import Held, Plan, PurificationParameters, joined_id
+from qnet_protocols.purification.holdings import (
+    Held,
+    Plan,
+    PurificationParameters,
+    Room,
+    joined_id,
+    must_store,
+    too_small,
+)
 from qnet_protocols.purification.messages import Dropped
 from qnet_protocols.purification.prediction import (
     Input,
@@ -44,6 +52,10 @@ from qnet_protocols.purification.work import (
     Reading,
     Work,
 )
+
+PATIENT_TIMES: Final = 64
+"""However long memories last, no pair waits for longer than so many mean times of all that it needs: somebody
+else may want its slot, who has what it waits for."""
 
 ANNOUNCED_KEPT: Final = 1024
 """Pairs handed up that are still remembered: an ancestor of one may turn out to be void."""
@@ -73,6 +85,7 @@ class Workbench:
     def __init__(
         self, context: PurifierContext, circuit: Circuit, parameters: PurificationParameters
     ) -> None:
+        self.context = context
         self.node = context.node
         self.below = context.below
         self.platform = context.platform
@@ -102,27 +115,19 @@ class Workbench:
 
     def too_small(self, remote: NodeId, *, stored: bool) -> str:
         """Why the two processors cannot hold the pairs of a request, "" if they can."""
-        needed = self.plan.slots
         stored = stored or self.must_store(remote)
-        for node, platform in ((self.node, self.platform), (remote, self.peers[remote])):
-            kind, slots = (
-                ("memory", platform.memory_slots)
-                if stored
-                else ("communication", platform.communication_slots)
-            )
-            if slots < needed:
-                return (
-                    f"{node} must have >= {needed} {kind} slots for pairs that wait for one another, "
-                    f"it has {slots}; pumping or fewer rounds need fewer"
-                )
-        return ""
+        return too_small(self.plan.slots, self._rooms(remote), self.below, stored=stored)
 
     def must_store(self, remote: NodeId) -> bool:
-        """Whether raw pairs go to memory although the user has not asked for it."""
-        if self.parameters.store is not None:
-            return self.parameters.store
-        least = min(self.platform.communication_slots, self.peers[remote].communication_slots)
-        return least < self.plan.slots
+        """Whether raw pairs go to memory although the request does not ask for it."""
+        return must_store(self.plan.slots, self._rooms(remote).values(), self.parameters.store)
+
+    def _rooms(self, remote: NodeId) -> dict[NodeId, Room]:
+        platforms = {self.node: self.platform, remote: self.peers[remote]}
+        return {
+            node: Room(self.context.slots[node], platform.memory_slots)
+            for node, platform in platforms.items()
+        }
 
     # ------------------------------------------------------------ programs
 
@@ -155,8 +160,10 @@ class Workbench:
                 for platform in (self.platform, self.peers[remote])
                 for memory in (platform.communication, platform.memory)
             )
+            raws = self.plan.leaves(self.parameters.rounds)
+            wanted_s = min(wanted_s, PATIENT_TIMES * raws * seconds(self.context.mean[remote]))
         span = wanted_s * PS_PER_S
-        return Duration(max(1, int(span))) if span < 2**62 else None
+        return Duration(max(1, int(span))) if span < 2**60 else None
 
     def _side(self, remote: NodeId) -> int:
         return 0 if self.node < remote else 1
