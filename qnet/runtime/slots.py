@@ -37,6 +37,9 @@ class Slots:
         self._platform = platform
         count = platform.slots if platform else 0
         self._holder: dict[SlotId, str] = {SlotId(slot): "" for slot in range(count)}
+        self._free: dict[str, set[SlotId]] = {"communication": set(), "memory": set()}
+        for slot in self._holder:
+            self._free[self._role(slot)].add(slot)
         self._waiting: list[tuple[str, Acquire]] = []
         self._share: dict[str, frozenset[SlotId]] = {}
 
@@ -78,6 +81,7 @@ class Slots:
     def free(self, slot: SlotId) -> None:
         """Nobody holds it any more."""
         self._holder[slot] = ""
+        self._free[self._role(slot)].add(slot)
 
     def is_leaving(self, slot: SlotId) -> bool:
         """Whether it waits for the end of its program."""
@@ -107,17 +111,18 @@ class Slots:
                 still.append((name, want))
             else:
                 self._holder[slot] = name
+                self._free[want.role].discard(slot)
                 given.append((name, want.token, slot))
         self._waiting = still
         return given
 
+    def _role(self, slot: SlotId) -> str:
+        assert self._platform is not None, "a station has no slots"
+        return self._platform.role_of(slot)
+
     def _free_for(self, name: str, role: str) -> SlotId | None:
-        if self._platform is None:
-            return None
-        share = self._share.get(name) if role == "communication" else None
-        for slot, holder in self._holder.items():
-            if holder or self._platform.role_of(slot) != role:
-                continue
-            if share is None or slot in share:
-                return slot
-        return None
+        """The first free slot of that role that ``name`` may use."""
+        free = self._free[role]
+        if role == "communication" and name in self._share:
+            free = free & self._share[name]
+        return min(free, default=None)
