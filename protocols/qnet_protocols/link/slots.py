@@ -7,7 +7,7 @@ Theory
     ``NoSlot`` and, later, ``HaveSlot``. On ``NoSlot``
 
     * the *peer* (end B, the higher name) gives its own slot back at once and asks again on
-      ``HaveSlot``;
+      ``HaveSlot``; should that be lost, by itself, after times that double up to ``ask_wait``;
     * the *master* (end A) keeps its slot, for ``ask_wait`` at the longest; then it gives up in its
       turn, says ``NoSlot``, and asks again after a time that differs from link to link.
 
@@ -50,6 +50,9 @@ from qnet_protocols.link.queue import Agreed
 SPREAD: Final = 8
 """Links take one of so many different times before they ask again."""
 
+MOST_DOUBLINGS: Final = 40
+"""So often doubled, any wait exceeds the longest one."""
+
 ASK_LIMIT: Final = 10
 """Repetitions of a question without any answer; then the machine waits in silence."""
 
@@ -62,6 +65,7 @@ class Slots:
         self._timing = timing
         self._reserved: dict[RequestId, list[SlotId]] = {}
         self._batches: dict[RequestId, list[Heralded]] = {}
+        self._refused = 0
         self._spread = 1 + zlib.crc32(link.encode()) % SPREAD
 
     @property
@@ -155,9 +159,15 @@ class Slots:
         return Instant(now + self._timing.ask_wait)
 
     def back_off(self, now: Instant, *, master: bool) -> Instant:
-        """When an end that has given its slot back asks again by itself."""
-        wait = self._timing.ask_wait if master else self._timing.answer_wait
+        """When an end that has given its slot back asks again by itself: the peer at first soon, then seldom."""
+        longest = self._timing.ask_wait
+        wait = longest if master else min(self._timing.answer_wait << self._refused, longest)
+        self._refused = min(self._refused + 1, MOST_DOUBLINGS)
         return Instant(now + wait * (SPREAD + self._spread) // SPREAD)
+
+    def agreed(self) -> None:
+        """Both ends have what the turn needs, as far as this one knows."""
+        self._refused = 0
 
 
 def _asked(state: AwaitingSlot, memory: int, asks: int, ask_at: Instant | None) -> AwaitingSlot:
