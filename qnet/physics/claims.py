@@ -16,11 +16,15 @@ Theory
     *Amplitude damping is not unital:* it pulls a qubit to |0> by gamma, which the product leaves out.
     Relative to the product, such a pull has trace norm gamma, before and after any number of swaps, so
     that the fidelity is off by at most (prod (1 + gamma) - 1) / 2. That goes into the stated error.
+
+    *Entangling attempts* of a node may dephase its memories; how many it made is not known, but how many it
+    made at most (:mod:`qnet.physics.attempts`). The middle of what is possible is claimed. The truth is off
+    by a map of trace norm half the range, which counts in the stated error as gamma does.
 Assumptions and validity
     Links claim Bell-diagonal pairs. Errors of the links' claims add: exact to first order where a
     link's correlators are all off in the same sense. Exact for infinite T1 and exact link claims.
 Not modelled
-    Noise of other operations of the node on qubits that wait.
+    Noise of other operations of the node on qubits that wait, attempts apart.
 Units
     Instants in picoseconds, rates in 1/s.
 Sources
@@ -31,17 +35,21 @@ Sources
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Annotated, NamedTuple
+
+import msgspec
 
 from qnet.hardware import Coherence, Platform, Readout
 from qnet.ids import SlotId
+from qnet.physics.attempts import NO_ATTEMPTS, AttemptNoise, range_after, worst
 from qnet.physics.bell import Correlators, fidelity_from_correlators
 from qnet.physics.gates import depolarising_from_fidelity
 from qnet.physics.swapping import bell_measurement_factors, perfect_swap
 from qnet.units import Duration, Instant, duration_from_s, seconds
 
-DecayRates = tuple[float, float]
-"""1/T1 and 1/T2 in 1/s."""
+DecayRates = Annotated[tuple[float, ...], msgspec.Meta(min_length=2, max_length=4)]
+"""1/T1 and 1/T2 in 1/s; then, only where attempts dephase the qubit, the two of ``AttemptNoise``."""
 
 
 class Noise(NamedTuple):
@@ -61,9 +69,10 @@ def wrong_readout(readout: Readout, bit: int) -> float:
     return missed / (1.0 - false + missed) if bit == 0 else false / (1.0 + false - missed)
 
 
-def decay_rates(coherence: Coherence) -> DecayRates:
-    """1/T1 and 1/T2 of one kind of qubit."""
-    return (1.0 / coherence.t1_s, 1.0 / coherence.t2_s)
+def decay_rates(coherence: Coherence, attempts: AttemptNoise = NO_ATTEMPTS) -> DecayRates:
+    """Decay of one kind of qubit."""
+    rates = (1.0 / coherence.t1_s, 1.0 / coherence.t2_s)
+    return rates if attempts == NO_ATTEMPTS else (*rates, *attempts)
 
 
 def storage(rates: DecayRates, since: Instant, until: Instant) -> Noise:
@@ -73,14 +82,25 @@ def storage(rates: DecayRates, since: Instant, until: Instant) -> Noise:
         return Noise()
     kept = math.exp(-time_s * rates[0])
     coherence = math.exp(-time_s * rates[1])
-    return Noise((coherence, coherence, kept), 2.0 - kept)
+    stray = 2.0 - kept
+    if len(rates) > 2:
+        middle, half = range_after(AttemptNoise(*rates[2:]), time_s)
+        coherence *= middle
+        stray *= 1.0 + half
+    return Noise((coherence, coherence, kept), stray)
 
 
 class Hardware:
-    """The figures of one processor that claims need."""
+    """The figures of one processor that claims need.
 
-    def __init__(self, platform: Platform) -> None:
+    Args:
+        platform: the processor.
+        cycles: attempt intervals of its links, all of them.
+    """
+
+    def __init__(self, platform: Platform, cycles: Iterable[Duration] = ()) -> None:
         self._platform = platform
+        self._attempts = worst(platform.attempt_dephasing_prob, cycles)
         readout = platform.readout
         self.mixing = depolarising_from_fidelity(platform.gate_1q.fidelity, 1)
         joint = depolarising_from_fidelity(platform.gate_2q.fidelity, 2)
@@ -105,7 +125,10 @@ class Hardware:
 
     def rates(self, slot: SlotId) -> DecayRates:
         """Decay of the qubit in ``slot``."""
-        return decay_rates(self._platform.coherence_of(slot))
+        stored = self._platform.role_of(slot) == "memory"
+        return decay_rates(
+            self._platform.coherence_of(slot), self._attempts if stored else NO_ATTEMPTS
+        )
 
     def swap(
         self,

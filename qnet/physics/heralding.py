@@ -18,8 +18,8 @@ Assumptions and validity
     At most one photon per node and attempt; at most one dark count per detector and window;
     balanced beam splitter; equal detectors; 0 <= eta, V, p_d <= 1.
 Not modelled
-    Double excitation, afterpulsing, dead time between time bins, path-dependent polarisation
-    rotation.
+    Double excitation, afterpulsing, path-dependent polarisation rotation; dead time between time
+    bins, which :mod:`qnet.physics.time_bin` adds.
 Units
     Probabilities per attempt; the phase in radians.
 Sources
@@ -135,7 +135,7 @@ def double_click(optics: Optics) -> DoubleClick:
     Raises:
         ValueError: a probability lies outside 0..1, or no pattern can ever occur.
     """
-    _check(optics)
+    check_optics(optics)
     eta_a, eta_b = optics.eta_a, optics.eta_b
     dark = optics.dark_prob
     quiet = 1.0 - dark
@@ -165,7 +165,12 @@ def double_click(optics: Optics) -> DoubleClick:
     return DoubleClick(w2, wpar, wn, pattern, 4.0 * pattern, plus[2], plus, minus)
 
 
-def _check(optics: Optics) -> None:
+def check_optics(optics: Optics) -> None:
+    """Refuse what is no probability.
+
+    Raises:
+        ValueError: naming the field, its domain and its value.
+    """
     for name, value in (
         ("eta_a", optics.eta_a),
         ("eta_b", optics.eta_b),

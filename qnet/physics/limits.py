@@ -21,6 +21,8 @@ Sources
         theories", Phys. Rev. Lett. 23, 880 (1969), doi 10.1103/PhysRevLett.23.880.
     [4] Horodecki, Horodecki, Horodecki, "Violating Bell inequality by mixed spin-1/2 states",
         Phys. Lett. A 200, 340 (1995), doi 10.1016/0375-9601(95)00214-N.
+    [5] Bennett, DiVincenzo, Smolin, Wootters, "Mixed-state entanglement and quantum error correction",
+        Phys. Rev. A 54, 3824 (1996), doi 10.1103/PhysRevA.54.3824.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from qnet.physics.bell import Correlators, werner_correlator
+from qnet.physics.bell import Correlators, weights_from_correlators, werner_correlator
 from qnet.physics.swapping import FlipProbs, readout_contrast
 from qnet.units import GROUP_INDEX_FIBRE, SPEED_OF_LIGHT_M_PER_S
 
@@ -89,6 +91,13 @@ def heralded_rate_bound_hz(
     if not interval_s > 0.0:
         raise ValueError(f"light time plus preparation must be > 0 s, got {interval_s}")
     return success_max * transmission_prob / interval_s
+
+
+def hashing_yield(pair: Correlators) -> float:
+    """Ebits per pair of one-way hashing, max(0, 1 - H(p)) of the Bell weights p; [5]. 1 for perfect pairs."""
+    weights = (max(0.0, weight) for weight in weights_from_correlators(pair))
+    entropy = -sum(weight * math.log2(weight) for weight in weights if weight > 0.0)
+    return max(0.0, 1.0 - entropy)
 
 
 def chsh_fixed(pair: Correlators) -> float:

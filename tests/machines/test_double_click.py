@@ -6,6 +6,7 @@ import pytest
 
 from qnet.plan import LinkOptics
 from qnet.randomness import KeyedRandom
+from qnet.seams import NoParameters
 from qnet_protocols.heralding.double_click import LABELS, SCHEME, outcomes, sample
 from qnet_protocols.heralding.photons import DETECTORS, detector
 
@@ -28,7 +29,7 @@ def random_optics(number):
 
 def draw_many(optics, seed, attempts=ATTEMPTS):
     uniform = KeyedRandom(seed, "station", "sample").uniform
-    drawn = [sample(optics, uniform) for _ in range(attempts)]
+    drawn = [sample(optics, NoParameters(), uniform) for _ in range(attempts)]
     return [one for one in drawn if one is not None]
 
 
@@ -36,7 +37,7 @@ def draw_many(optics, seed, attempts=ATTEMPTS):
 def test_law_samples_agree_with_closed_form(number):
     """Chi^2 over all outcomes; mean states and success probability within their error bars."""
     optics = random_optics(number)
-    exact = {outcome.pattern: outcome for outcome in outcomes(optics)}
+    exact = {outcome.pattern: outcome for outcome in outcomes(optics, NoParameters())}
     drawn = draw_many(optics, number)
     failures = ATTEMPTS - len(drawn)
     fail_prob = 1.0 - sum(outcome.prob for outcome in exact.values())
@@ -63,7 +64,7 @@ def test_law_samples_agree_with_closed_form(number):
 
 def test_law_perfect_optics_give_pure_bell_states():
     optics = LinkOptics(1.0, 1.0)
-    total = sum(outcome.prob for outcome in outcomes(optics))
+    total = sum(outcome.prob for outcome in outcomes(optics, NoParameters()))
     assert total == pytest.approx(0.5, abs=1e-12)
     for one in draw_many(optics, 1, 500):
         x, z = one.label
@@ -76,7 +77,7 @@ def test_law_perfect_optics_give_pure_bell_states():
 def test_law_no_light_and_no_dark_counts_never_click():
     assert draw_many(LinkOptics(0.0, 0.0), 1, 200) == []
     with pytest.raises(ValueError, match="double click must have probability > 0"):
-        outcomes(LinkOptics(0.0, 0.0))
+        outcomes(LinkOptics(0.0, 0.0), NoParameters())
 
 
 @pytest.mark.parametrize("number", range(4))

@@ -45,7 +45,13 @@ from typing import Final
 from qnet.physics.bell import PSI_MINUS, PSI_PLUS, Label
 from qnet.physics.heralding import double_click
 from qnet.plan import LinkOptics
-from qnet.seams import ClickOutcome, EndContext, HeraldingScheme, StationContext
+from qnet.seams import (
+    ClickOutcome,
+    EndContext,
+    HeraldingScheme,
+    NoParameters,
+    StationContext,
+)
 from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, MidpointStation
 from qnet_protocols.heralding.photons import draw_attempt
 
@@ -58,7 +64,7 @@ LABELS: Final[dict[tuple[int, ...], Label]] = {
 """Bell label that the station announces for each successful pattern."""
 
 
-def outcomes(optics: LinkOptics) -> tuple[ClickOutcome, ...]:
+def outcomes(optics: LinkOptics, _parameters: NoParameters) -> tuple[ClickOutcome, ...]:
     """The four successful patterns of an attempt, each with exact probability and state.
 
     Raises:
@@ -71,7 +77,9 @@ def outcomes(optics: LinkOptics) -> tuple[ClickOutcome, ...]:
     )
 
 
-def sample(optics: LinkOptics, uniform: Callable[[], float]) -> ClickOutcome | None:
+def sample(
+    optics: LinkOptics, _parameters: NoParameters, uniform: Callable[[], float]
+) -> ClickOutcome | None:
     """One attempt drawn photon by photon; None for a failure.
 
     ``prob`` is 1: the outcome has happened. ``state`` belongs to the drawn history and is therefore

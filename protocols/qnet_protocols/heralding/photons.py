@@ -20,7 +20,7 @@ Assumptions and validity
     :mod:`qnet.physics.heralding`, nothing of whose algebra is used here: the two must agree in
     probability and in averaged state, which the tests check.
 Not modelled
-    Double excitation, afterpulsing, dead time between the modes, drift from one attempt to the
+    Double excitation, afterpulsing, drift from one attempt to the
     next.
 Units
     The phase is in radians. Histories are not observable: what is known about a delivered pair is
@@ -56,36 +56,44 @@ def detector(mode: int, port: int) -> int:
     return 2 * mode + port
 
 
-def draw_attempt(optics: LinkOptics, uniform: Uniform) -> tuple[tuple[int, int], Matrix] | None:
+def draw_attempt(
+    optics: LinkOptics, uniform: Uniform, *, blind_after_click: bool = False
+) -> tuple[tuple[int, int], Matrix] | None:
     """One attempt.
 
     Args:
         optics: the link in the symbols of the physics reference.
         uniform: source of independent numbers in [0, 1).
+        blind_after_click: a port has one detector for both modes (time bins), and one that fired in
+            the early bin sees nothing in the late one.
 
     Returns:
         None for a failure; else the click pattern (one detector of mode H, one of mode V) and the 4
         x 4 state of the memories (A, B) for this history, trace 1.
     """
-    errors = tuple(_pauli_error(f, uniform) for f in (optics.spin_photon_a, optics.spin_photon_b))
+    errors = tuple(pauli_error(f, uniform) for f in (optics.spin_photon_a, optics.spin_photon_b))
     counts: Counts = [0] * DETECTORS
     arrives_a = uniform() < optics.eta_a
     arrives_b = uniform() < optics.eta_b
     if arrives_a and arrives_b:
         state = _two_photons(optics, counts, uniform)
     elif arrives_a:
-        state = _kron(_project(_one_photon(counts, uniform)), _MIXED)
+        state = kron(project(_one_photon(counts, uniform)), _MIXED)
     elif arrives_b:
-        state = _kron(_MIXED, _project(_one_photon(counts, uniform)))
+        state = kron(_MIXED, project(_one_photon(counts, uniform)))
     else:
-        state = _kron(_MIXED, _MIXED)
+        state = kron(_MIXED, _MIXED)
     for index in range(DETECTORS):
         counts[index] += uniform() < optics.dark_prob
+    if blind_after_click:
+        for port in (0, 1):
+            if counts[detector(0, port)]:
+                counts[detector(1, port)] = 0
     pattern = _read(counts, number_resolving=optics.number_resolving)
     if pattern is None:
         return None
     for side, error in enumerate(errors):
-        state = _apply_pauli(state, side, error)
+        state = apply_pauli(state, side, error)
     return pattern, state
 
 
@@ -119,11 +127,11 @@ def _two_photons(optics: LinkOptics, counts: Counts, uniform: Uniform) -> Matrix
         other = port if alike else _bit(uniform)
         counts[detector(mode_a, port)] += 1
         counts[detector(mode_a, other)] += 1
-        return _kron(_project(mode_a), _project(mode_a))
+        return kron(project(mode_a), project(mode_a))
     other = _bit(uniform)
     counts[detector(0, port)] += 1
     counts[detector(1, other)] += 1
-    phase = optics.phase_rms_rad * _normal(uniform)
+    phase = optics.phase_rms_rad * normal(uniform)
     sign = 1.0 if port == other else -1.0
     # Photons that can be told apart reveal which node sent which: no coherence is left.
     coherence = sign * cmath.exp(1j * phase) / 2 if alike else 0j
@@ -136,13 +144,13 @@ def _two_photons(optics: LinkOptics, counts: Counts, uniform: Uniform) -> Matrix
     )
 
 
-def _normal(uniform: Uniform) -> float:
+def normal(uniform: Uniform) -> float:
     """A standard normal number (Box and Muller)."""
     radius = math.sqrt(-2.0 * math.log1p(-uniform()))
     return radius * math.cos(2.0 * math.pi * uniform())
 
 
-def _pauli_error(fidelity: float, uniform: Uniform) -> tuple[int, int]:
+def pauli_error(fidelity: float, uniform: Uniform) -> tuple[int, int]:
     """Pauli (x, z) that an imperfect spin-photon pair leaves on its memory (Werner-like)."""
     choice = uniform()
     if choice < fidelity:
@@ -151,7 +159,7 @@ def _pauli_error(fidelity: float, uniform: Uniform) -> tuple[int, int]:
     return ((1, 0), (0, 1), (1, 1))[min(int(3.0 * rest), 2)]
 
 
-def _apply_pauli(state: Matrix, side: int, error: tuple[int, int]) -> Matrix:
+def apply_pauli(state: Matrix, side: int, error: tuple[int, int]) -> Matrix:
     """X^x Z^z on one memory; side 0 is A, the high bit of the basis index."""
     x, z = error
     bit = 1 - side
@@ -169,12 +177,13 @@ def _apply_pauli(state: Matrix, side: int, error: tuple[int, int]) -> Matrix:
     )
 
 
-def _project(value: int) -> Matrix:
+def project(value: int) -> Matrix:
     """|value><value| of one memory."""
     return ((1 + 0j, 0j), (0j, 0j)) if value == 0 else ((0j, 0j), (0j, 1 + 0j))
 
 
-def _kron(first: Matrix, second: Matrix) -> Matrix:
+def kron(first: Matrix, second: Matrix) -> Matrix:
+    """State of two memories that know nothing of each other."""
     return tuple(
         tuple(first[i >> 1][j >> 1] * second[i & 1][j & 1] for j in range(4)) for i in range(4)
     )
