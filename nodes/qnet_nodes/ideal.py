@@ -62,6 +62,13 @@ IDEAL = PlatformSheet(
         Figure("emission.interval_s", _ROUND, "assumed"),
         Figure("emission.preparation_s", _ROUND, "assumed"),
         Figure("emission.spin_photon_fidelity", _PERFECT, "assumed"),
+        Figure("emission.lifetime_s", "not stated: photons match those of any node", "assumed"),
+        Figure("emission.duty_prob", _PERFECT, "assumed"),
+        Figure(
+            "emission.modes", "one attempt at a time, raise it to attempt in parallel", "assumed"
+        ),
+        Figure("emission.noise_photons", _PERFECT, "assumed"),
+        Figure("attempt_dephasing_prob", _PERFECT, "assumed"),
     ),
 )
 """Two communication and two memory slots without errors."""

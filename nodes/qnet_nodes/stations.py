@@ -54,6 +54,7 @@ APD_422 = StationSheet(
             "assumed",
         ),
         Figure("window_s", "a few lifetimes (7.4 ns) of the P1/2 level of 88Sr+", "assumed"),
+        Figure("switch", "each link has detectors of its own [1]", "memory"),
         Figure("number_resolving", "avalanche diodes click or do not [2]", "memory"),
     ),
 )

@@ -35,6 +35,7 @@ import math
 
 from qnet.hardware import Coherence, Emission, Operation, Platform, Readout
 from qnet.seams import Figure, PlatformSheet
+from qnet_nodes.cited import NO_TRANSDUCER, ONE_CHANNEL, QUIET_ATTEMPTS
 
 _STEPHENSON = "Stephenson 2020, PRL 124, 110501"
 _DRMOTA = "Drmota 2023, PRL 130, 090803"
@@ -50,6 +51,7 @@ _EMISSION = Emission(
     interval_s=1.2e-6,
     preparation_s=0.5e-6,
     spin_photon_fidelity=0.98,
+    lifetime_s=7.4e-9,
 )
 
 _LINK_FIGURES = (
@@ -80,6 +82,15 @@ _LINK_FIGURES = (
         f"{_STEPHENSON}: ion-photon entanglement, about 0.98",
         "memory",
     ),
+    Figure("emission.lifetime_s", "P1/2 level of 88Sr+, 7.4 ns", "memory"),
+    Figure(
+        "emission.duty_prob",
+        f"{_STEPHENSON}: rate while attempts are made; cooling not counted",
+        "assumed",
+    ),
+    *ONE_CHANNEL,
+    *NO_TRANSDUCER,
+    *QUIET_ATTEMPTS,
 )
 
 SR88_2020 = PlatformSheet(

@@ -9,13 +9,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from qnet import plugins
 from qnet.hardware import Coherence, Station
 from qnet.physics.memory import check_coherence_times
 from qnet_nodes.ideal import IDEAL
 from qnet_nodes.stations import APD_422
 from qnet_nodes.trapped_ion import SR88_2020, SR88_CA43
 
-SHEETS = (SR88_2020, SR88_CA43, IDEAL)
+SHEETS = tuple(plugins.find("qnet.platforms", name) for name in plugins.names("qnet.platforms"))
 CONFIDENCES = {"found", "memory", "derived", "assumed"}
 ION_PAIR = Path(__file__).parents[2] / "deploy" / "topologies" / "ion-pair.toml"
 
@@ -53,8 +54,29 @@ def test_figures_are_physical(sheet):
     for gate in (platform.gate_1q, platform.gate_2q, platform.initialise):
         assert 0.5 <= gate.fidelity <= 1.0
         assert gate.duration_s > 0.0
+    assert platform.communication_slots >= 1
+    assert max(platform.readout.error_0_prob, platform.readout.error_1_prob) < 0.5
     assert 0.0 < platform.emission.efficiency_prob <= 1.0
     assert 0.0 <= platform.emission.preparation_s <= platform.emission.interval_s
+    assert 0.25 < platform.emission.spin_photon_fidelity <= 1.0
+    assert 0.0 < platform.emission.duty_prob <= 1.0
+    assert platform.emission.modes >= 1
+    assert platform.emission.lifetime_s >= 0.0
+    assert platform.emission.noise_photons >= 0.0
+
+
+def test_all_platforms_are_here():
+    assert {sheet.name for sheet in SHEETS} >= {
+        "sr88-2020", "sr88-ca43", "ba138-yb171", "ca40-cavity", "yb171", "tempo", "rb87-munich",
+        "rb87-cavity", "yb171-array", "nv-delft", "siv-harvard", "transmon-transducer",
+        "transmon-waveguide", "chiplet-9", "ideal",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("sheet", SHEETS, ids=lambda sheet: sheet.name)
+def test_efficiency_says_whether_the_detector_is_counted(sheet):
+    (source,) = (one.source for one in sheet.figures if one.path == "emission.efficiency_prob")
+    assert "detector" in source or sheet is IDEAL
 
 
 def test_stephenson_rate_follows_from_efficiency_and_interval():
