@@ -48,6 +48,11 @@ class Emission(_Sheet, frozen=True):
         interval_s: shortest time between the starts of two attempts.
         preparation_s: from the start of an attempt to the emission of the photon.
         spin_photon_fidelity: fidelity of the emitted spin-photon pair (Werner-like), 1 = perfect.
+        lifetime_s: 1/e decay time of the photon's intensity, an exponential wave packet; 0 where the
+            emitter shapes its photons like those of the other end, or nothing is known.
+        duty_prob: share of the time in which attempts are made; the rest is cooling, charge checks, loading.
+        modes: attempts made at once, each with an emitter and a channel of its own.
+        noise_photons: noise photons that a transducer adds per pulse, referred to its input (N_add).
     """
 
     wavelength_m: float
@@ -55,12 +60,21 @@ class Emission(_Sheet, frozen=True):
     interval_s: float
     preparation_s: float = 0.0
     spin_photon_fidelity: float = 1.0
+    lifetime_s: float = 0.0
+    duty_prob: float = 1.0
+    modes: int = 1
+    noise_photons: float = 0.0
 
 
-class Platform(_Sheet, frozen=True):
+class Platform(_Sheet, frozen=True, omit_defaults=True):
     """One processor.
 
     Slots are numbered from 0: first the communication qubits, then the memory qubits.
+
+    Attributes:
+        attempt_dephasing_prob: chance p < 1/2 that an entangling attempt of this node, on whichever of its
+            links, flips the phase of a qubit in a memory slot (of each of them); coherence (1 - 2p)^N after
+            N attempts, 1/e after -1/ln(1 - 2p) of them. Left out of plans where it is 0.
     """
 
     species: str
@@ -73,6 +87,7 @@ class Platform(_Sheet, frozen=True):
     initialise: Operation
     readout: Readout
     emission: Emission
+    attempt_dephasing_prob: float = 0.0
 
     @property
     def slots(self) -> int:
@@ -93,6 +108,27 @@ class Platform(_Sheet, frozen=True):
         return self.communication if slot < self.communication_slots else self.memory
 
 
+class Switch(_Sheet, frozen=True):
+    """Optical switch between the fibres of a station and its detectors, which serves links in a fixed round.
+
+    The links of the station, in order of name, take turns, ``ports`` of them at a time: they are connected
+    for ``dwell_s``, then nobody is for ``reconfigure_s``, then come the next. The last turn of a round may
+    have fewer. If all of them fit at a time, they stay connected. Everybody knows the schedule, which
+    begins at instant 0 with the first turn.
+
+    Attributes:
+        dwell_s: how long a turn lasts, at the station.
+        reconfigure_s: darkness while the switch is set.
+        efficiency_prob: chance that a photon passes the switch.
+        ports: pairs of arms that are connected at a time, each with detectors of its own.
+    """
+
+    dwell_s: float
+    reconfigure_s: float = 0.0
+    efficiency_prob: float = 1.0
+    ports: int = 1
+
+
 class Station(_Sheet, frozen=True):
     """Detectors of a heralding station.
 
@@ -101,9 +137,11 @@ class Station(_Sheet, frozen=True):
         dark_rate_hz: dark counts and other noise counts per detector.
         window_s: detection window of one attempt.
         number_resolving: True if a detector tells one photon from two.
+        switch: None if every link has detectors of its own, always connected.
     """
 
     detector_efficiency_prob: float = 1.0
     dark_rate_hz: float = 0.0
     window_s: float = 1e-7
     number_resolving: bool = False
+    switch: Switch | None = None

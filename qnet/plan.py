@@ -12,6 +12,8 @@ import msgspec
 
 from qnet.hardware import Platform, Station
 from qnet.ids import LinkId, NodeId
+from qnet.physics.attempts import AttemptNoise, worst
+from qnet.physics.windows import nth_lit
 from qnet.units import Duration, Instant
 
 
@@ -26,9 +28,10 @@ class LinkOptics(_Plan, frozen=True):
         eta_a, eta_b: probability that an emitted photon of end A (B) reaches and fires a detector.
         visibility: V = |<psi_A|psi_B>|^2, 0..1.
         dark_prob: p_d, chance of a dark count per detector and window.
-        phase_rms_rad: rms differential optical phase sigma.
+        phase_rms_rad: rms optical phase sigma: between the modes (two clicks) or the arms (one click).
         number_resolving: detectors tell one photon from two.
         spin_photon_a, spin_photon_b: fidelity of each end's spin-photon pair.
+        modes: attempts made at once, of which the first that succeeds counts.
     """
 
     eta_a: float
@@ -39,6 +42,52 @@ class LinkOptics(_Plan, frozen=True):
     number_resolving: bool = False
     spin_photon_a: float = 1.0
     spin_photon_b: float = 1.0
+    modes: int = 1
+
+
+class Window(_Plan, frozen=True):
+    """The part of a period in which the switch of a station connects a link, the same for ever.
+
+    Attempts of one link are lit if their longer arm emits between ``start`` and ``start + length`` of a
+    period; the others are made and never click.
+
+    Attributes:
+        period: of the switch, > 0.
+        start: of the window in a period, which begins at a multiple of ``period``; 0 <= start < period.
+        length: 0 < length <= period.
+    """
+
+    period: Duration
+    start: Duration
+    length: Duration
+
+    @property
+    def dark(self) -> Duration:
+        """Rest of the period."""
+        return Duration(self.period - self.length)
+
+    @property
+    def share(self) -> float:
+        """Part of the time in which the link is connected."""
+        return self.length / self.period
+
+    def lit_from(self, emitted: int) -> int:
+        """``emitted`` if it lies in a window, else the beginning of the next one."""
+        since = (emitted - self.start) % self.period
+        return emitted if since < self.length else emitted + self.period - since
+
+    def nth_lit(self, nth: int, first: int, cycle: Duration) -> int:
+        """Which attempt (from 1) is the ``nth`` lit one, if they emit at ``first`` and every ``cycle``."""
+        return nth_lit(nth, first - self.start, cycle, self.period, self.length)
+
+    def lasted(self, emitted: int, lit: int) -> int:
+        """Instant at which windows have lasted ``lit`` altogether since ``emitted``."""
+        begun = self.lit_from(emitted)
+        since = (begun - self.start) % self.period
+        whole, rest = divmod(since + lit, self.length)
+        if whole and not rest:  # at the end of a window, not at the beginning of the next
+            whole, rest = whole - 1, int(self.length)
+        return begun - since + whole * self.period + rest
 
 
 class PurificationPlan(_Plan, frozen=True):
@@ -65,7 +114,8 @@ class Estimate(_Plan, frozen=True):
         heralded_fidelity: fidelity of the state at the click, after the ideal label correction.
         goodness: fidelity at delivery (storage until delivery and correction gate included).
         goodness_error: the true fidelity of every delivered pair lies within goodness +- this.
-        rate_hz: pairs per second on an idle link, one request without end, slots freed at once.
+        rate_hz: pairs per second on an idle link, one request without end, slots freed at once; over a
+            long time, the darkness of a switched station included.
         correlators: (a, b, c) = (<XX>, -<YY>, <ZZ>) at delivery, (1 + a + b + c)/4 = goodness.
     """
 
@@ -87,7 +137,10 @@ class LinkPlan(_Plan, frozen=True):
         flights: time of flight from each end to the station.
         direct: classical light time between the two ends.
         cycle: attempt interval, at least preparation + flight + way back of the longer arm.
-        preparation: from the start of an attempt to the emission, the longer of the two ends.
+        preparation: from the start of an attempt to its last emission, the longer of the two ends.
+        held: how long before its last photon leaves a memory already holds its half; 0 unless an attempt
+            has several rounds.
+        window: when the switch of the station connects the link, None for always.
         correction: how long each end needs for one single-qubit gate.
         purification: applied to the link's pairs before anybody gets them, None for none.
     """
@@ -107,6 +160,8 @@ class LinkPlan(_Plan, frozen=True):
     correction: tuple[Duration, Duration]
     estimate: Estimate
     purification: PurificationPlan | None = None
+    held: Duration = Duration(0)
+    window: Window | None = None
 
     @property
     def offered(self) -> tuple[tuple[float, float, float], float]:
@@ -267,6 +322,12 @@ class RunPlan(_Plan, frozen=True):
     def link(self, name: str) -> LinkPlan:
         """The link of that name."""
         return next(link for link in self.links if link.name == name)
+
+    def attempt_noise(self, node: str) -> AttemptNoise:
+        """The most that entangling attempts of a processor may do to its memories."""
+        platform = self.node(node).platform
+        dephasing_prob = 0.0 if platform is None else platform.attempt_dephasing_prob
+        return worst(dephasing_prob, (link.cycle for link in self.links_of(node)))
 
     def links_of(self, node: str) -> tuple[LinkPlan, ...]:
         """Links with ``node`` at an end, in order of name."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 import cmath
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
@@ -30,6 +30,7 @@ from qnet.errors import PluginError
 from qnet.hardware import Platform
 from qnet.ids import LinkId, NodeId
 from qnet.machine import Machine, Message
+from qnet.physics.attempts import NO_ATTEMPTS, AttemptNoise
 from qnet.physics.bell import LABELS
 from qnet.plan import LinkOptics, LinkPlan, Route, RunPlan
 from qnet.units import Duration
@@ -92,12 +93,14 @@ class EndContext:
 
     ``incarnation`` counts the restarts of the node, which forget everything else. ``platforms`` are the
     processors of ends A and B (their gates and memories); None where nothing but the plan is known.
+    ``attempts`` bounds what entangling attempts, on all links of each of them, do to their memories.
     """
 
     node: NodeId
     link: LinkPlan
     incarnation: int = 0
     platforms: tuple[Platform, Platform] | None = None
+    attempts: tuple[AttemptNoise, AttemptNoise] = (NO_ATTEMPTS, NO_ATTEMPTS)
 
     @property
     def side(self) -> int:
@@ -123,23 +126,39 @@ class HeraldingScheme:
     """How two distant memories become entangled, and the physical layer that drives it.
 
     Attributes:
-        outcomes: all successful click patterns of one attempt, with exact probabilities and states.
-        sample: one attempt drawn photon by photon from a source of uniform numbers; None for a failure.
-            Independent of ``outcomes``: the two must agree statistically.
+        outcomes: all successful click patterns of one attempt in one mode, with exact probabilities and
+            states, from the optics of the link and the scheme's ``parameters``.
+        sample: one such attempt drawn photon by photon from a source of uniform numbers; None for a
+            failure. Independent of ``outcomes``: the two must agree statistically.
         make_end: physical machine of one end of a link.
         make_station: station machine of a link.
         messages: kinds that these machines exchange.
+        rounds: heralds awaited within one attempt; a memory holds its half from the first round on.
+        detectors: of a station, over all modes; the noise of a transducer spreads over them.
     """
 
     name: str
-    outcomes: Callable[[LinkOptics], Sequence[ClickOutcome]]
-    sample: Callable[[LinkOptics, Callable[[], float]], ClickOutcome | None]
+    outcomes: Callable[[LinkOptics, Any], Sequence[ClickOutcome]]
+    sample: Callable[[LinkOptics, Any, Callable[[], float]], ClickOutcome | None]
     make_end: Callable[[EndContext], Machine]
     make_station: Callable[[StationContext], Machine]
     messages: tuple[type[Message], ...]
     parameters: type[msgspec.Struct] = NoParameters
+    rounds: int = 1
+    detectors: int = 4
     sources: tuple[str, ...] = ()
     api: str = API_VERSION
+
+    def sampled(
+        self, optics: LinkOptics, parameters: Mapping[str, Any], uniform: Callable[[], float]
+    ) -> ClickOutcome | None:
+        """One attempt in all modes of the link: the first mode that succeeds, None if none does."""
+        typed = msgspec.convert(dict(parameters), self.parameters)
+        for _ in range(optics.modes):
+            drawn = self.sample(optics, typed, uniform)
+            if drawn is not None:
+                return drawn
+        return None
 
 
 TOLERANCE: Final = 1e-9
@@ -147,16 +166,18 @@ TOLERANCE: Final = 1e-9
 
 
 def checked_outcomes(
-    link: str, scheme: HeraldingScheme, optics: LinkOptics
+    link: str, scheme: HeraldingScheme, optics: LinkOptics, parameters: Mapping[str, Any]
 ) -> tuple[ClickOutcome, ...]:
-    """The outcomes of ``scheme`` for one link; everybody who uses them gets them from here.
+    """The outcomes of ``scheme`` for an attempt in all modes of one link; who uses them gets them from here.
+
+    With n modes at least one succeeds with probability 1 - (1 - p)^n; the patterns keep their shares.
 
     Raises:
         PluginError: a probability is not finite or negative, or their sum is > 1; a pattern is listed
             twice; a label is not two bits; a state is not 4 x 4 with trace 1.
         ValueError: the scheme refuses the link.
     """
-    outcomes = tuple(scheme.outcomes(optics))
+    outcomes = tuple(scheme.outcomes(optics, msgspec.convert(dict(parameters), scheme.parameters)))
     seen: list[tuple[int, ...]] = []
     for outcome in outcomes:
         broken = _broken_rule(outcome)
@@ -173,7 +194,10 @@ def checked_outcomes(
             f"heralding scheme {scheme.name}: on link {link}, patterns {seen}: the sum of all prob "
             f"must be <= 1, got {total}"
         )
-    return outcomes
+    if optics.modes == 1 or total <= 0.0:
+        return outcomes
+    any_prob = -math.expm1(optics.modes * math.log1p(-total)) if total < 1.0 else 1.0
+    return tuple(replace(one, prob=one.prob * any_prob / total) for one in outcomes)
 
 
 def _broken_rule(outcome: ClickOutcome) -> str:
@@ -218,6 +242,8 @@ class PurifierContext:
         mean: for each peer, mean time per pair of the machine below, on its own; the same at both ends.
         parameters: of the protocol, as plain data.
         incarnation: restarts of the node so far.
+        attempts: bounds what entangling attempts of these nodes and of this one do to their memories;
+            nothing where a node is not named.
     """
 
     node: NodeId
@@ -228,6 +254,7 @@ class PurifierContext:
     mean: Mapping[NodeId, Duration]
     parameters: Mapping[str, Any]
     incarnation: int = 0
+    attempts: Mapping[NodeId, AttemptNoise] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -286,6 +313,11 @@ class NodeContext:
     routes: Mapping[NodeId, tuple[Route, ...]]
     parameters: Mapping[str, Any]
     incarnation: int = 0
+
+    @property
+    def cycles(self) -> tuple[Duration, ...]:
+        """Attempt intervals of its links."""
+        return tuple(link.cycle for link in self.links)
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,7 @@ class Node:
                 link,
                 incarnation,
                 (processors[link.ends[0]], processors[link.ends[1]]),
+                (self._plan.attempt_noise(link.ends[0]), self._plan.attempt_noise(link.ends[1])),
             )
             physical, agreed = f"physical:{link.name}", f"link:{link.name}"
             scheme, protocol = (
@@ -194,6 +195,7 @@ class Node:
             {peer: duration_from_s(1.0 / self._rate_hz(peer, below)) for peer in peers},
             chosen.parameters,
             incarnation,
+            {name: self._plan.attempt_noise(name) for name in (self.name, *peers)},
         )
         with self._building("purification", chosen.protocol, below):
             machine: Machine = self._seams.purifications[chosen.protocol].make_end(context)

@@ -12,7 +12,8 @@ Format
         0.9999``). ``t1_s``, ``t2_s`` stand for those of the communication qubits, ``memory_t1_s``,
         ``memory_t2_s`` for those of the memory qubits.
     ``[nodes.NAME]`` of a station
-        ``kind = "station"`` and the fields of :class:`qnet.hardware.Station`.
+        ``kind = "station"`` and the fields of :class:`qnet.hardware.Station`. With ``switch = {
+        dwell_s = 1e-3, reconfigure_s = 1e-5 }`` its links share the detectors in turns.
     ``[links.NAME]``
         Fields of :class:`qnet.topology.links.LinkEntry`. ``length_m`` is the fibre from each end
         to the station, ``[a, b]`` in the order of ``ends`` or one number for both arms. Tables

@@ -16,6 +16,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -104,7 +105,13 @@ _DOMAINS: Final[tuple[tuple[str, Domain], ...]] = (
     ("cluster_cap", Domain(2, 14)),
     ("seed", Domain(0, 2**63 - 1)),
     ("explore_schedule", Domain(0, 2**63 - 1)),
+    ("attempt_dephasing_prob", Domain(0.0, 0.499)),
+    ("duty_prob", Domain(0.0, 1.0, above=True)),
     ("_prob", Domain(0.0, 1.0)),
+    ("_photons", Domain(0.0, 1e6)),
+    ("emission.modes", Domain(1, 1_000_000)),
+    ("switch.ports", Domain(1, 10_000)),
+    ("dwell_s", Domain(0.0, 1e5, above=True)),
     ("_s", Domain(0.0, 1e5)),
     ("_db_per_km", Domain(0.0, 1e5)),
     ("_m", Domain(0.0, 1e8)),
@@ -198,7 +205,10 @@ def nearest(wrong: str, known: Iterable[str]) -> str:
 
 
 def _record(kind: object) -> type[msgspec.Struct] | None:
-    """``kind`` if it is a record type."""
+    """``kind`` if it is a record type, or the record type in a choice of a record or None."""
+    if isinstance(kind, UnionType):
+        kinds = [_record(one) for one in kind.__args__]
+        return next((one for one in kinds if one is not None), None)
     return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
 
 
@@ -229,6 +239,10 @@ def _check_domains(value: object, at: At) -> None:
     elif isinstance(value, tuple):
         for item in value:
             _check_domains(item, at)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(item, msgspec.Struct | tuple):  # plain data are some plug-in's own
+                _check_domains(item, at.key(key))
     elif isinstance(value, int | float) and not isinstance(value, bool):
         for ending, domain in _DOMAINS:
             if at.path.endswith(ending):

@@ -72,6 +72,7 @@ def _links(plan: RunPlan) -> Table:
         "link", "A", "B", "station", "scheme", "protocol",
         "eta_a", "eta_b", "visibility", "dark_prob", "flight_a_s", "flight_b_s",
     )  # fmt: skip
+    switched = any(link.window is not None for link in plan.links)
     rows = tuple(
         (
             link.name,
@@ -86,10 +87,11 @@ def _links(plan: RunPlan) -> Table:
             link.optics.dark_prob,
             seconds(link.flights[0]),
             seconds(link.flights[1]),
+            *((link.window.share if link.window else 1.0,) if switched else ()),
         )
         for link in plan.links
     )
-    return Table("links", columns, rows)
+    return Table("links", (*columns, "time_share") if switched else columns, rows)
 
 
 def _predictions(plan: RunPlan) -> Table:

@@ -13,17 +13,27 @@ Theory
         1/rate = (1/p - 1 + ceil((preparation + delivery - emission) / cycle)) cycle
 
     since attempts lie on a grid of the cycle, failed ones cost one cycle each, and the next run
-    begins at the first grid point after the delivery. ``goodness`` is the fidelity at delivery,
-    averaged over patterns and origins; ``goodness_error`` is the largest deviation of one of them
-    from it, plus a margin for rounding, so the true fidelity of *every* delivered pair lies
-    within.
+    begins at the first grid point after the delivery. Behind a switch that connects the link in a window
+    of each period, pairs per period are counted in :mod:`qnet.physics.windows`.
+
+    ``goodness`` is the fidelity at delivery, averaged over patterns and origins; ``goodness_error`` is
+    the largest deviation of one of them from it, plus a margin for rounding, so the true fidelity of
+    *every* delivered pair lies within. A state that is not Bell-diagonal (single click) is claimed by its
+    Bell-diagonal part; what is left out, of trace norm d, changes no fidelity of the pair itself, but up to
+    d/2 of what swaps and purification make of it, and d/2 is added for them.
 Assumptions and validity
     Cold-bath T1/T2 decay; a gate is a perfect Pauli followed by depolarisation. The gate may act
     at any instant between click and delivery (messages may come by a shorter fibre): both extremes
     are evaluated and count in the error. With infinite T1 they are equal. The rate is that of an
-    idle link and one request without end, slots freed at once.
+    idle link and one request without end, slots freed at once. Behind a switch it is the mean over a
+    long time, exact (before it is rounded) if the dead time after a click, ceil(...) - 1 cycles, is not
+    longer than the darkness; else the dead time counts with the window's share of it, which is not exact.
+    Its reciprocal is then the mean time per pair, but times between pairs are no more nearly geometric:
+    who waits from a bad moment on waits a whole darkness, and forecasts that need more than the mean
+    (purification, cutoffs, routes) take pairs for evenly spread.
 Not modelled
-    Noise of failed attempts on stored qubits, queueing, storage after the delivery.
+    Noise of attempts on qubits in memory slots (those of fresh pairs are in communication slots),
+    queueing, storage after the delivery.
 Units
     Times in picoseconds where integer, seconds where float; matrices are 4 x 4 rows in the basis
     00, 01, 10, 11 with end A first.
@@ -37,15 +47,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Final
 
 from qnet.hardware import Coherence, Platform
-from qnet.physics.bell import Matrix4, overlap, state_correlators
+from qnet.physics.bell import LABELS, Matrix4, bell_vector, overlap, state_correlators
 from qnet.physics.gates import depolarising_from_fidelity
 from qnet.physics.memory import decay
-from qnet.plan import Estimate
+from qnet.physics.windows import mean_lit, successes_per_window
+from qnet.plan import Estimate, Window
 from qnet.seams import ClickOutcome
 from qnet.units import Duration, seconds
+
+ROUNDING: Final = 1e-12
+"""States so close to Bell-diagonal are, but for rounding."""
+
+ONE_ROUND: Final = Duration(0)
+"""No memory holds anything before its (only) photon leaves."""
 
 NUMERICAL_MARGIN: Final = 1e-6
 """Added to the goodness error for rounding: of times to picoseconds, of states to doubles."""
@@ -55,13 +73,14 @@ NUMERICAL_MARGIN: Final = 1e-6
 class Timing:
     """Times of one link, in the words of :class:`qnet.plan.LinkPlan`.
 
-    "Emission" is the earlier of the two departures, that of the longer arm.
+    "Emission" is the earlier of the two last departures, that of the longer arm.
     """
 
     flights: tuple[Duration, Duration]
     cycle: Duration
     preparation: Duration
     correction: tuple[Duration, Duration]
+    held: Duration = ONE_ROUND
 
     @property
     def click(self) -> int:
@@ -77,9 +96,16 @@ class Timing:
         """From emission to the departure of the photon of ``side``."""
         return max(self.flights) - self.flights[side]
 
+    def stored(self, side: int, until: int) -> int:
+        """How long the memory of ``side`` holds its half ``until`` so long after emission."""
+        return until - self.lag(side) + self.held
+
 
 def estimate(
-    outcomes: Sequence[ClickOutcome], timing: Timing, ends: tuple[Platform, Platform]
+    outcomes: Sequence[ClickOutcome],
+    timing: Timing,
+    ends: tuple[Platform, Platform],
+    window: Window | None = None,
 ) -> Estimate:
     """Prediction of the module head for one link.
 
@@ -87,6 +113,7 @@ def estimate(
         outcomes: successful patterns of the scheme; the sum of their probabilities must be > 0.
         timing: of the link.
         ends: processors A and B.
+        window: when the switch of the station connects the link, None for always.
     """
     success_prob = sum(outcome.prob for outcome in outcomes)
     heralded = goodness = 0.0
@@ -105,16 +132,44 @@ def estimate(
             mean[axis] += share * sum(found) / len(cases)
         if outcome.prob > 0.0:
             delivered += [overlap(state) for state in cases]
-    cycles = 1.0 / success_prob - 1.0 - (-(timing.preparation + timing.delivery) // timing.cycle)
     return Estimate(
         success_prob=success_prob,
         cycle=timing.cycle,
         heralded_fidelity=heralded,
         goodness=goodness,
-        goodness_error=max(abs(case - goodness) for case in delivered) + NUMERICAL_MARGIN,
-        rate_hz=1.0 / (cycles * seconds(timing.cycle)),
+        goodness_error=max(abs(case - goodness) for case in delivered)
+        + max(stray(one.state) for one in outcomes if one.prob > 0.0) / 2.0
+        + NUMERICAL_MARGIN,
+        rate_hz=_rate_hz(success_prob, timing, window),
         correlators=(mean[0], mean[1], mean[2]),
     )
+
+
+def _rate_hz(success_prob: float, timing: Timing, window: Window | None) -> float:
+    """Pairs per second, one after the other."""
+    taken = -(-(timing.preparation + timing.delivery) // timing.cycle)
+    if window is None:
+        return 1.0 / ((1.0 / success_prob - 1.0 + taken) * seconds(timing.cycle))
+    dead = taken - 1
+    first = timing.preparation - window.start
+    lit = mean_lit(first, timing.cycle, window.period, window.length)
+    if dead * timing.cycle > window.dark:
+        pairs = lit * success_prob / (1.0 + success_prob * dead * window.share)
+    else:
+        pairs = successes_per_window(lit, success_prob, dead)
+    return pairs / seconds(window.period)
+
+
+def stray(state: Matrix4) -> float:
+    """Bound on the trace norm of all that is not Bell-diagonal in ``state``."""
+    total = 0.0
+    for first, second in combinations(LABELS, 2):
+        (one, two) = (bell_vector(first), bell_vector(second))
+        element = sum(
+            one[row] * state[row][column] * two[column] for row in range(4) for column in range(4)
+        )
+        total += 2.0 * abs(element)
+    return total if total > ROUNDING else 0.0
 
 
 def _delivered(
@@ -127,7 +182,7 @@ def _delivered(
     """The state at delivery, brought to Phi+, if ``origin`` corrects ``acts_at`` ps after emission."""
     state: Matrix4 = outcome.state
     for side in (0, 1):
-        kept = acts_at - timing.lag(side)
+        kept = timing.stored(side, acts_at)
         state = stored(state, side, kept, ends[side].coherence_of(0))
     if outcome.label != (0, 0):
         state = corrected(state, origin, outcome.label)

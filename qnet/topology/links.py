@@ -1,12 +1,14 @@
 """Links of a topology: two processors, the station between them, fibre, scheme and protocol.
 
 Theory
-    eta = efficiency * 10^(-loss L / 10) * detector efficiency for each arm; the chance of a dark
-    count is 1 - exp(-rate window) per detector; an attempt may repeat after the longest of both
-    ends' intervals and of preparation + flight + way back of the longer arm.
+    What the photons meet is in :mod:`qnet.topology.photonics`. A round takes preparation + flight + way
+    back of the longer arm; an attempt may repeat after the longest of both ends' intervals and of the
+    rounds of its scheme, divided by the smaller share of the time in which an end can attempt at all.
+    Placements other than a station in the middle (a receiver that is its own station, reflection from one
+    memory after the other) are arms of unlike lengths. Links of a station with a switch take turns there
+    (:mod:`qnet.topology.switching`).
 Not modelled
-    Frequency conversion: both ends must emit at the same wavelength. Mode mismatch beyond what the
-    stated visibility says. Drift of fibre lengths.
+    Pauses for cooling or loading as such: they stretch the cycle evenly. Drift of fibre lengths.
 Sources
     [1] Simon and Irvine, PRL 91, 110405 (2003): two-photon heralding with lossy arms.
 """
@@ -14,8 +16,8 @@ Sources
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -26,14 +28,21 @@ from qnet.plan import LinkOptics, LinkPlan, NodePlan
 from qnet.seams import checked_outcomes
 from qnet.topology.check import At, name, nearest, table, typed
 from qnet.topology.estimate import Timing, estimate
+from qnet.topology.photonics import (
+    Converter,
+    arm,
+    check_wavelengths,
+    converters,
+    link_optics,
+    overlap,
+)
 from qnet.topology.plugs import parameters, plugin, purification, with_prediction
+from qnet.topology.switching import window
 from qnet.units import GROUP_INDEX_FIBRE, Duration, duration_from_s, light_time
 
 LOWEST_RATE_HZ: Final = 1e-5
 """Slowest link that a run can follow: the unluckiest draw takes 37 mean times per pair, and an
 instant, 64 bits of picoseconds, ends after 106 days."""
-
-_SAME_WAVELENGTH_M: Final = 1e-12
 
 
 class LinkEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,23 +53,29 @@ class LinkEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         station: the node with the detectors.
         length_m: of the fibre from each end to the station, in the order of ``ends``; one number
             is the length of each arm.
-        loss_db_per_km: of the fibre at the photons' wavelength.
+        loss_db_per_km: of the fibre at the photons' wavelength; None for the usual figure there.
+        transmission_prob: of switches, connectors and filters on each arm, together.
+        converters: by the name of an end, one stage of frequency conversion or a list of stages.
         scheme, protocol: names of the heralding scheme and of the link protocol.
         group_index: of the fibre.
-        visibility: V = |<psi_A|psi_B>|^2 of the two photons.
-        phase_rms_rad: rms differential phase between the modes.
+        visibility: V = |<psi_A|psi_B>|^2 of the two photons, lifetimes and detuning apart.
+        detuning_hz: difference of their frequencies; counts if both ends state the lifetime of their photons.
+        phase_rms_rad: rms phase between the modes (two clicks) or between the arms (one click).
         purification: ``protocol`` and its parameters: the link offers purified pairs only.
     """
 
     ends: tuple[str, str]
     station: str
     length_m: float | tuple[float, float]
-    loss_db_per_km: float
+    loss_db_per_km: float | None = None
     scheme: str = "double-click"
     protocol: str = "egp"
     group_index: float = GROUP_INDEX_FIBRE
     visibility: float = 1.0
+    detuning_hz: float = 0.0
     phase_rms_rad: float = 0.0
+    transmission_prob: float = 1.0
+    converters: dict[str, Converter | tuple[Converter, ...]] = {}
     scheme_parameters: dict[str, Any] = {}
     protocol_parameters: dict[str, Any] = {}
     purification: dict[str, Any] | None = None
@@ -78,8 +93,9 @@ def compile_links(value: object, nodes: Iterable[NodePlan], at: At) -> tuple[Lin
     tables = table(value, at)
     by_name: dict[str, NodePlan] = {node.name: node for node in nodes}
     links: list[LinkPlan] = []
+    served = _served(tables)
     for key in sorted(tables):
-        link = _link(key, tables[key], by_name, at)
+        link = _link(key, tables[key], by_name, served, at)
         for other in links:
             if other.ends == link.ends:
                 raise (
@@ -114,27 +130,46 @@ def _shares(
     return share(link.ends[0]), share(link.ends[1])
 
 
-def _link(key: str, value: object, nodes: Mapping[str, NodePlan], links: At) -> LinkPlan:
+def _served(tables: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+    """Links of each station, in order of name; a mistaken entry is nobody's."""
+    served: dict[str, list[str]] = defaultdict(list)
+    for key in sorted(tables):
+        if isinstance(tables[key], dict):
+            served[str(tables[key].get("station"))].append(key)
+    return served
+
+
+def _link(
+    key: str,
+    value: object,
+    nodes: Mapping[str, NodePlan],
+    served: Mapping[str, Sequence[str]],
+    links: At,
+) -> LinkPlan:
     at = links.key(key)
     link = LinkId(name(key, at, longest=65))
     entry = typed(table(value, at), LinkEntry, at)
     ends = _ends(entry, nodes, at)
     station = _station(entry, nodes, at)
     platforms = (_emitter(ends[0], nodes, at), _emitter(ends[1], nodes, at))
-    _check_wavelengths(ends, platforms, at)
     arms_m = entry.arms_m if ends == entry.ends else entry.arms_m[::-1]
     scheme = plugin("qnet.heralding", entry.scheme, at.key("scheme"))
     protocol = plugin("qnet.links", entry.protocol, at.key("protocol"))
-    optics = _optics(entry, arms_m, platforms, station)
-    timing = _timing(entry, arms_m, platforms)
+    scheme_parameters = parameters(
+        entry.scheme_parameters, scheme.parameters, at.key("scheme_parameters")
+    )
+    optics = _optics(entry, arms_m, ends, platforms, station, scheme.detectors, at)
+    timing = _timing(entry, arms_m, platforms, scheme.rounds)
     try:
-        outcomes = checked_outcomes(link, scheme, optics)
+        outcomes = checked_outcomes(link, scheme, optics, scheme_parameters)
     except ValueError as refusal:
         raise at.error(f"scheme {scheme.name} refuses this link: {refusal}") from refusal
     success_prob = sum(outcome.prob for outcome in outcomes)
     if success_prob <= 0.0:
         raise at.error("the chance that an attempt is heralded must be > 0", success_prob)
-    prediction = estimate(outcomes, timing, platforms)
+    switch_at = At(at.file, "nodes").key(entry.station).key("switch")
+    lit = window(station.switch, served[entry.station], key, timing, switch_at)
+    prediction = estimate(outcomes, timing, platforms, lit)
     if prediction.rate_hz < LOWEST_RATE_HZ:
         raise at.error(
             f"the predicted rate must be >= {LOWEST_RATE_HZ:g} pairs/s", prediction.rate_hz
@@ -144,9 +179,7 @@ def _link(key: str, value: object, nodes: Mapping[str, NodePlan], links: At) -> 
         ends=ends,
         station=NodeId(entry.station),
         scheme=scheme.name,
-        scheme_parameters=parameters(
-            entry.scheme_parameters, scheme.parameters, at.key("scheme_parameters")
-        ),
+        scheme_parameters=scheme_parameters,
         protocol=protocol.name,
         protocol_parameters=parameters(
             entry.protocol_parameters, protocol.parameters, at.key("protocol_parameters")
@@ -159,6 +192,8 @@ def _link(key: str, value: object, nodes: Mapping[str, NodePlan], links: At) -> 
         correction=timing.correction,
         estimate=prediction,
         purification=purification(entry.purification, at.key("purification")),
+        held=timing.held,
+        window=lit,
     )
 
 
@@ -198,60 +233,49 @@ def _emitter(end: NodeId, nodes: Mapping[str, NodePlan], at: At) -> Platform:
     return platform
 
 
-def _check_wavelengths(
-    ends: tuple[NodeId, NodeId], platforms: tuple[Platform, Platform], at: At
-) -> None:
-    """Photons of different colour do not interfere: no herald says anything about the memories."""
-    first, second = (platform.emission.wavelength_m for platform in platforms)
-    if abs(first - second) > _SAME_WAVELENGTH_M:
-        raise at.key("ends").error(
-            f"both ends must emit at the same wavelength, {ends[0]} emits {first * 1e9:g} nm "
-            f"and {ends[1]} {second * 1e9:g} nm",
-            hint="Conversion is not modelled; to claim a converter set emission.wavelength_m and "
-            "count its loss in emission.efficiency_prob",
-        )
-
-
 def _optics(
     entry: LinkEntry,
     arms_m: tuple[float, float],
+    ends: tuple[NodeId, NodeId],
     platforms: tuple[Platform, Platform],
     station: Station,
+    detectors: int,
+    at: At,
 ) -> LinkOptics:
-    eta_a, eta_b = (
-        platform.emission.efficiency_prob
-        * 10.0 ** (-entry.loss_db_per_km * length_m / 1000.0 / 10.0)
-        * station.detector_efficiency_prob
-        for platform, length_m in zip(platforms, arms_m, strict=True)
+    stages = converters(entry.converters, ends, at.key("converters"))
+    loss, passed = entry.loss_db_per_km, entry.transmission_prob
+    arms = (
+        arm(platforms[0], stages[0], arms_m[0], loss, passed, station, detectors, at),
+        arm(platforms[1], stages[1], arms_m[1], loss, passed, station, detectors, at),
     )
-    return LinkOptics(
-        eta_a=eta_a,
-        eta_b=eta_b,
-        visibility=entry.visibility,
-        dark_prob=-math.expm1(-station.dark_rate_hz * station.window_s),
-        phase_rms_rad=entry.phase_rms_rad,
-        number_resolving=station.number_resolving,
-        spin_photon_a=platforms[0].emission.spin_photon_fidelity,
-        spin_photon_b=platforms[1].emission.spin_photon_fidelity,
-    )
+    check_wavelengths(ends, platforms, arms, at)
+    visibility = entry.visibility * overlap(platforms, entry.detuning_hz)
+    return link_optics(arms, platforms, station, visibility, entry.phase_rms_rad)
 
 
 def _timing(
-    entry: LinkEntry, arms_m: tuple[float, float], platforms: tuple[Platform, Platform]
+    entry: LinkEntry,
+    arms_m: tuple[float, float],
+    platforms: tuple[Platform, Platform],
+    rounds: int,
 ) -> Timing:
     flights = (
         light_time(arms_m[0], entry.group_index),
         light_time(arms_m[1], entry.group_index),
     )
-    preparation_s = max(platform.emission.preparation_s for platform in platforms)
-    preparation = duration_from_s(preparation_s)
-    listed_s = max(platform.emission.interval_s for platform in platforms)
+    emissions = [platform.emission for platform in platforms]
+    preparation = duration_from_s(max(emission.preparation_s for emission in emissions))
+    round_trip = preparation + 2 * max(flights)
+    held = Duration((rounds - 1) * round_trip)
+    listed = duration_from_s(max(emission.interval_s for emission in emissions))
+    busiest = min(emission.duty_prob for emission in emissions)
     return Timing(
         flights=flights,
-        cycle=max(duration_from_s(listed_s), Duration(preparation + 2 * max(flights))),
-        preparation=preparation,
+        cycle=Duration(math.ceil(max(listed, rounds * round_trip) / busiest)),
+        preparation=Duration(held + preparation),
         correction=(
             duration_from_s(platforms[0].gate_1q.duration_s),
             duration_from_s(platforms[1].gate_1q.duration_s),
         ),
+        held=held,
     )

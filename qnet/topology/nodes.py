@@ -60,7 +60,7 @@ def _processor(node: NodeId, data: dict[str, Any], at: At) -> NodePlan:
     spelled = _expand(data, at)
     merged = msgspec.to_builtins(sheet.platform)
     for key, value in data.items():
-        if isinstance(value, dict) and isinstance(merged[key], dict):
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = {**merged[key], **value}
         else:
             merged[key] = value

@@ -21,11 +21,17 @@ Theory
     where Q of a node is the exact rate of its two links alone, P / (1/(r_1 + r_2) + <min(w, t)>), as a
     share of that without a cutoff: of two pairs that miss each other only the older is lost.
 
+    Where a half waits in memory, the attempts of the link that it waits for (at an end, of its own) may
+    dephase it: at a rate, as with a shorter T2 (:mod:`qnet.physics.attempts`).
+
+    A node with fewer communication slots than links keeps pairs in memory; the other end of such a link does,
+    too. The move costs both ends three two-qubit gates, and the link the time that it takes.
+
     A finished pair waits at the ends for its message, for the light time of the path; where an end has
     fewer than two communication slots per link, its link begins that much later.
 
     "Long" cutoff: a pair loses the share 1.5 % of its fidelity; "short": a link makes a pair in that time
-    with probability 0.85 [3].
+    with probability 0.85 [3], plus the longest darkness of a link behind a switch.
 Assumptions and validity
     Exact for one link, and for factor and rate of two links whose ends are free at once. The rate lets all
     links begin anew together, which they do sooner (up to 1.4 times the rate, for 16 equal links without
@@ -34,8 +40,10 @@ Assumptions and validity
     one mean time and more it is right within a factor of 1.5. A finite T1 counts as a
     factor exp(-t/T1) of c, which is exact to first order in t/T1.
 Not modelled
-    Competing circuits, refreshed circuits, agreement of requests, purification end to end, moves between
-    communication and memory slots.
+    Windows of switched stations: pairs of such links come at their mean rate, though those of two turns of
+    one switch never come at once and wait for each other longer than this says. Competing circuits,
+    refreshed circuits, agreement of requests, purification end to end, noise of attempts on other links
+    than one, the wait of an attempt that finds the communication slot of a common pool taken.
 Units
     Rates in hertz, times in seconds; cutoffs of routes in picoseconds.
 Sources
@@ -56,6 +64,7 @@ from typing import Final, Literal, NamedTuple
 
 from qnet.hardware import Coherence, Platform
 from qnet.ids import NodeId
+from qnet.physics.attempts import rate_hz, while_attempting
 from qnet.physics.bell import Correlators, fidelity_from_correlators
 from qnet.physics.gates import depolarising_from_fidelity
 from qnet.physics.swapping import bell_measurement_factors, perfect_swap
@@ -84,14 +93,27 @@ class Meeting(NamedTuple):
 
 
 def meeting(
-    rates_hz: tuple[float, float], coherence: Coherence, cutoff_s: float = math.inf
+    rates_hz: tuple[float, float],
+    coherence: Coherence,
+    cutoff_s: float = math.inf,
+    attempts_hz: tuple[float, float] = (0.0, 0.0),
 ) -> Meeting:
-    """What waiting does where two links meet; formulas of the module head."""
+    """What waiting does where two links meet; formulas of the module head.
 
-    def mean(decay_hz: float) -> float:
+    Args:
+        rates_hz: of the two links.
+        coherence: of the memory there.
+        cutoff_s: longest wait.
+        attempts_hz: how much attempts of each link dephase the half that waits for it.
+    """
+
+    def mean(decay_hz: float, more_hz: tuple[float, float] = (0.0, 0.0)) -> float:
         total = 0.0
-        for first, other in (rates_hz, rates_hz[::-1]):
-            leaving = other + decay_hz
+        for first, other, more in (
+            (*rates_hz, more_hz[1]),
+            (*rates_hz[::-1], more_hz[0]),
+        ):
+            leaving = other + decay_hz + more
             total += first / sum(rates_hz) * other / leaving * -math.expm1(-leaving * cutoff_s)
         return total
 
@@ -104,7 +126,7 @@ def meeting(
     return Meeting(
         accept_prob=accepted,
         rate_share=accepted * slowest_time_s(rates_hz) / (1.0 / either_hz + waits_s),
-        coherence=mean(1.0 / coherence.t2_s) / accepted,
+        coherence=mean(1.0 / coherence.t2_s, attempts_hz) / accepted,
         energy=mean(1.0 / coherence.t1_s) / accepted,
     )
 
@@ -141,6 +163,13 @@ def storage(platform: Platform, links: int) -> Coherence:
     return platform.communication if platform.communication_slots >= links else platform.memory
 
 
+def shaking_hz(platform: Platform, links: int, link: LinkPlan) -> float:
+    """Dephasing of pairs that a node with so many links keeps, while it attempts on one of them."""
+    if platform.communication_slots >= links:
+        return 0.0
+    return rate_hz(platform.attempt_dephasing_prob, link.cycle)
+
+
 def can_serve(platform: Platform) -> bool:
     """True if a node can hold pairs of two links at a time."""
     slots = platform.communication_slots
@@ -166,7 +195,8 @@ def choose_cutoff_s(
     if choice == "off" or not inner:
         return math.inf
     if choice == "short":
-        return -math.log1p(-success_prob) / min(link.offered[1] for link in links)
+        darkness_s = max(seconds(link.window.dark) if link.window else 0.0 for link in links)
+        return darkness_s - math.log1p(-success_prob) / min(link.offered[1] for link in links)
     ends = zip(pairwise(links), inner, strict=True)
     return min(_losing_time_s(link, memory, lost_share) for both, memory in ends for link in both)
 
@@ -226,24 +256,42 @@ def predict(
         degrees: number of links of each node, on the path or not.
         cutoff_s: longest wait at a node between two links.
     """
-    memories = [
-        storage(platform, degree) for platform, degree in zip(platforms, degrees, strict=True)
+    pooled = [
+        platform.communication_slots < degree
+        for platform, degree in zip(platforms, degrees, strict=True)
     ]
-    rates_hz = [link.offered[1] for link in links]
-    values = links[0].offered[0]
+    stored = [pooled[index] or pooled[index + 1] for index in range(len(links))]
+    memories = _memories(platforms, pooled, stored)
+    offers = [
+        _moved(link, platforms[index : index + 2]) if stored[index] else link.offered
+        for index, link in enumerate(links)
+    ]
+    rates_hz = [rate for _, rate in offers]
+    values = offers[0][0]
     kept = 1.0
     for index in range(1, len(links)):
-        met = meeting((rates_hz[index - 1], rates_hz[index]), memories[index], cutoff_s)
+        before_hz, after_hz = (
+            shaking_hz(platforms[index], degrees[index], link)
+            for link in links[index - 1 : index + 1]
+        )
+        met = meeting(
+            (rates_hz[index - 1], rates_hz[index]),
+            memories[index],
+            cutoff_s,
+            (before_hz, after_hz),
+        )
         kept *= met.rate_share
-        values = perfect_swap(values, links[index].offered[0])
+        values = perfect_swap(values, offers[index][0])
         values = perfect_swap(values, (met.coherence, met.coherence, met.energy))
         values = perfect_swap(values, swap_factors(platforms[index], memories[index]))
     round_s = slowest_time_s(rates_hz)
     if len(links) > 1:
         light_s = sum(seconds(link.direct) for link in links)
         swap_s = max(_swap_time_s(platform) for platform in platforms[1:-1])
-        for memory, rate_hz in ((memories[0], rates_hz[0]), (memories[-1], rates_hz[-1])):
-            waited_s = min(round_s - 1.0 / rate_hz, (len(links) - 1) * cutoff_s)
+        for end in (0, -1):
+            waited_s = min(round_s - 1.0 / rates_hz[end], (len(links) - 1) * cutoff_s)
+            more_hz = shaking_hz(platforms[end], degrees[end], links[end])
+            memory = while_attempting(memories[end], more_hz)
             values = _stored(values, waited_s + swap_s + light_s, memory)
         idle_s = [0.0] * len(links)
         for end in (0, -1):
@@ -259,6 +307,36 @@ def predict(
         if math.isinf(cutoff_s)
         else max(duration_from_s(cutoff_s), duration_from_s(1e-12)),
     )
+
+
+def _memories(
+    platforms: Sequence[Platform], pooled: Sequence[bool], stored: Sequence[bool]
+) -> list[Coherence]:
+    """Where each node of a path keeps its pairs: in memory if all of its links store them."""
+    found = []
+    for index, platform in enumerate(platforms):
+        beside = stored[max(index - 1, 0) : index + 1]
+        in_memory = pooled[index] or all(beside)
+        found.append(platform.memory if in_memory else platform.communication)
+    return found
+
+
+def _moved(link: LinkPlan, ends: Sequence[Platform]) -> tuple[Correlators, float]:
+    """What a link offers if both ends move their halves to memory: three two-qubit gates each.
+
+    A purified link's prediction already has its pairs where they wait.
+    """
+    values, rate_hz = link.offered
+    if link.purification is not None:
+        return values, rate_hz
+    moves_s = [end.initialise.duration_s + 3.0 * end.gate_2q.duration_s for end in ends]
+    took_s = max(moves_s)
+    for end, move_s in zip(ends, moves_s, strict=True):
+        kept = (1.0 - depolarising_from_fidelity(end.gate_2q.fidelity, 2)) ** 3
+        values = perfect_swap(values, (kept, kept, kept))
+        values = _stored(values, move_s, end.communication)
+        values = _stored(values, took_s - move_s, end.memory)
+    return values, 1.0 / (1.0 / rate_hz + took_s)
 
 
 def _swap_time_s(platform: Platform) -> float:

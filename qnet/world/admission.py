@@ -64,16 +64,24 @@ class Slot:
         reserved: taken by an attempt run.
         record: its qubit has been read with an imperfect read-out and not been touched since: what is
             left is a classical record of the outcome.
+        shaken: attempts of its node dephase it.
+        pulsed: instant up to which attempts were charged to its qubit.
+        pulses: attempts of ended runs since then.
+        counted: instant of the last of them.
     """
 
     __slots__ = (
         "began",
         "busy_until",
         "cluster",
+        "counted",
         "perfect",
         "place",
+        "pulsed",
+        "pulses",
         "record",
         "reserved",
+        "shaken",
         "t1_s",
         "t2_s",
         "touched",
@@ -90,6 +98,13 @@ class Slot:
         self.busy_until = 0
         self.reserved = False
         self.record = False
+        self.shaken = False
+        self.pulsed = self.pulses = self.counted = 0
+
+    def arrive(self, instant: int) -> None:
+        """A qubit is in this slot from ``instant`` on; attempts before do not concern it."""
+        self.pulsed = instant
+        self.pulses = 0
 
     def __str__(self) -> str:
         return f"{self.place[0]}/{self.place[1]}"
@@ -105,6 +120,11 @@ class Holder:
             coherence = platform.coherence_of(index)
             check_coherence_times(coherence.t1_s, coherence.t2_s)
             self.slots.append(Slot((name, SlotId(index)), coherence.t1_s, coherence.t2_s))
+        self.shaken = platform.memory_slots > 0 and platform.attempt_dephasing_prob > 0.0
+        self.dephasing_prob = platform.attempt_dephasing_prob
+        if self.shaken:
+            for slot in self.slots[platform.communication_slots :]:
+                slot.shaken = True
         one, two = platform.gate_1q, platform.gate_2q
         self.one_ps = duration_from_s(one.duration_s)
         self.one_noise = depolarising_from_fidelity(one.fidelity, 1)

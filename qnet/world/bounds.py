@@ -1,7 +1,8 @@
 """Bounds that a run has to obey, whatever its protocols: checked after every run.
 
 Theory
-    A link of total transmission eta (both arms, detectors included):
+    A link of total transmission eta (both arms, detectors included); h heralded pairs are at least h y
+    ebits, y the hashing yield of their Bell-diagonal part [3], 1 for good pairs, 0 for bad ones:
     *per use*: at most -log2(1 - sqrt(eta)) ebits per attempt, the one-station bound (physics reference
     A7.4; [1] eq. (1) for chains of stations, [2]); at eta = 1 it says nothing.
     *per time*: at most sqrt(eta) heralds per attempt and one attempt per light time of the span plus
@@ -14,13 +15,15 @@ Theory
 Allowance for luck
     The number of heralds may exceed its bound m by 6 sqrt(m) + 12, six standard deviations of a
     Poisson number and the constant of its tail (chance below 1e-8 for a link that meets its bound).
+    Each of several parallel modes is a use of its own.
 Not modelled
-    Several modes per use; several flows at a time against the capacity of their common links.
+    Several flows at a time against the capacity of their common links.
 Units
     Counts; picoseconds.
 Sources
     [1] Pirandola, "End-to-end capacities of a quantum communication network", Commun. Phys. 2, 51 (2019).
     [2] Pirandola et al., Nat. Commun. 8, 15043 (2017).
+    [3] Bennett, DiVincenzo, Smolin, Wootters, Phys. Rev. A 54, 3824 (1996): one-way hashing.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from typing import Any, Final
 
 from qnet.errors import QnetError
 from qnet.ids import LinkId, NodeId
-from qnet.physics.limits import one_station_bound
+from qnet.physics.limits import hashing_yield, one_station_bound
 from qnet.plan import LinkPlan
 from qnet.units import Instant
 
@@ -60,16 +63,18 @@ def check_bounds(
     """
     links = tuple(links)
     by_link = {link.name: _of_link(link, attempts[link.name], duration) for link in links}
+    worth = {link.name: hashing_yield(link.estimate.correlators) for link in links}
     found: dict[str, Any] = {"links": {}, "flows": []}
     for name, allowed in by_link.items():
-        made = heralds[name]
+        made = heralds[name] * worth[name]
         for word, most in allowed.items():
             if most is not None and made > most + SIGMAS * math.sqrt(most) + FEW:
                 raise BoundBroken(
-                    f"link {name} must herald at most {most:.6g} pairs ({word}, see qnet.world.bounds) "
-                    f"and {SIGMAS * math.sqrt(most) + FEW:.6g} by luck, it heralded {made}"
+                    f"link {name} must herald at most {most:.6g} ebits ({word}, see qnet.world.bounds) and "
+                    f"{SIGMAS * math.sqrt(most) + FEW:.6g} by luck, it heralded {heralds[name]} pairs of "
+                    f"{worth[name]:.6g} each"
                 )
-        found["links"][name] = {"heralded": made, **allowed}
+        found["links"][name] = {"heralded": heralds[name], "ebits": made, **allowed}
     for (source, target), count in sorted(delivered.items()):
         most = max_flow({link.ends: heralds[link.name] for link in links}, source, target)
         if count > most:
@@ -85,8 +90,11 @@ def _of_link(link: LinkPlan, attempts: int, duration: Instant) -> dict[str, floa
     eta = link.optics.eta_a * link.optics.eta_b
     dark = 1.0 - (1.0 - link.optics.dark_prob) ** _DETECTORS
     interval = sum(link.flights) + link.preparation
-    per_use = None if eta >= 1.0 else attempts * (one_station_bound(eta) + dark)
-    per_time = None if interval <= 0 else (duration / interval + 1.0) * (math.sqrt(eta) + dark)
+    uses, times = (
+        link.optics.modes * count for count in (attempts, duration / max(interval, 1) + 1.0)
+    )
+    per_use = None if eta >= 1.0 else uses * (one_station_bound(eta) + dark)
+    per_time = None if interval <= 0 else times * (math.sqrt(eta) + dark)
     return {"per_use": per_use, "per_time": per_time}
 
 

@@ -14,8 +14,12 @@ Theory
     On a click both ends are disarmed and the state is put into the two slots, each half as of the departure
     of its own photon: the decay on the way is charged lazily by the store.
 
+    The store asks for the *departures* of a node, with which attempts dephase its memories
+    (:mod:`qnet.world.pulses`): those of open runs when it touches one, and is told those of runs that end.
+
     Attempts in an interval in which the link is *dark* (fibre cut, station down) are made and never click:
-    the draw begins anew after it.
+    the draw begins anew after it. Behind a switch the index is geometric over the attempts in the windows of
+    the link alone; which of the grid that is follows without a draw (:mod:`qnet.physics.windows`).
 
 Abort
     ``Abort`` at instant t stops every departure from this end at or after t. A photon that left before t
@@ -50,6 +54,7 @@ from qnet.wire.codes import Refusal
 from qnet.wire.control import Clicked
 from qnet.world.authority import RANK_CLICK, RANK_INTERNAL, Authority, Due
 from qnet.world.faults import Interval
+from qnet.world.pulses import Train
 from qnet.world.store import Store
 
 
@@ -141,6 +146,11 @@ class _Link:
                 emitted = end
         return emitted
 
+    def lit_from(self, emitted: int) -> int:
+        """``emitted`` if an attempt can click then, else a later instant, not after the first such."""
+        light = self.light_again(emitted)
+        return light if self.plan.window is None else self.plan.window.lit_from(light)
+
 
 class Optics:
     """All heralded links of a run.
@@ -179,10 +189,22 @@ class Optics:
         self._made: dict[LinkId, int] = {}
         for plan in links:
             scheme = schemes[plan.scheme]
-            outcomes = checked_outcomes(plan.name, scheme, plan.optics)
+            outcomes = checked_outcomes(plan.name, scheme, plan.optics, plan.scheme_parameters)
             total = min(1.0, sum(outcome.prob for outcome in outcomes))
             self._links[plan.name] = _Link(plan, outcomes, total, scheme, dark(plan))
             self._made[plan.name] = 0
+        if store.shaken:
+            store.open_trains = self.departures
+
+    def departures(self, node: NodeId) -> list[Train]:
+        """Photons of the runs of ``node`` that are not over, those to come included, as things stand."""
+        return [
+            self._train(link, link.attempts, arm, LAST_INSTANT)
+            for link in self._links.values()
+            if link.attempts is not None
+            for arm in link.attempts.arms
+            if arm.node == node
+        ]
 
     def attempts(self, until: Instant) -> dict[LinkId, int]:
         """Attempts of each link whose photons have both left before ``until``, open runs included.
@@ -276,7 +298,25 @@ class Optics:
             if other.until is not None:
                 made = min(made, self._departures(link, attempts, other, other.until))
             self._made[link.plan.name] += made
-            link.attempts = None
+            self._end(link, attempts, stopped_at)
+
+    def _end(self, link: _Link, attempts: Attempts, stopped_at: int) -> None:
+        """A run is over: no photon of it leaves at ``stopped_at`` or later."""
+        link.attempts = None
+        if self._store.shaken:
+            for arm in attempts.arms:
+                train = self._train(link, attempts, arm, stopped_at)
+                self._store.attempts_ended(arm.node, train)
+
+    def _train(self, link: _Link, attempts: Attempts, arm: Arm, stopped_at: int) -> Train:
+        """Departures from one end of a run that stops at an instant, at an end's ``until`` or with a click."""
+        for one in attempts.arms:
+            stopped_at = one.stops_at(Instant(stopped_at))
+        count = self._departures(link, attempts, arm, stopped_at)
+        if attempts.due is not None:
+            count = min(count, attempts.index)
+        first = arm.departure(self._emission(link, attempts, 1))
+        return Train(first, link.plan.cycle, count)
 
     def _forget(self, link: _Link, arm: Arm) -> None:
         if link.arms.get(arm.node) is arm:
@@ -327,9 +367,12 @@ class Optics:
     def _skip_ahead(self, link: _Link, attempts: Attempts) -> None:
         name, purpose, failed = link.plan.name, "success", 0
         while True:
-            index = failed + geometric(
-                keyed_uniform(self._seed, name, purpose, attempts.number), link.total_prob
-            )
+            uniform = keyed_uniform(self._seed, name, purpose, attempts.number)
+            nth, window = geometric(uniform, link.total_prob), link.plan.window
+            if window is not None:
+                first = self._emission(link, attempts, failed + 1)
+                nth = window.nth_lit(nth, first, link.plan.cycle)
+            index = failed + nth
             emitted = self._emission(link, attempts, index)
             if not self._open(attempts, emitted):
                 return
@@ -369,12 +412,11 @@ class Optics:
     def _next_exact(self, link: _Link, attempts: Attempts) -> None:
         attempts.index += 1
         emitted = self._emission(link, attempts, attempts.index)
-        light = link.light_again(emitted)
-        if light != emitted:
+        while (light := link.lit_from(emitted)) != emitted and emitted <= LAST_INSTANT:
             attempts.index = self._before(link, attempts, light) + 1
             emitted = self._emission(link, attempts, attempts.index)
         attempts.emitted_at = emitted
-        if light > LAST_INSTANT or not self._open(attempts, emitted):
+        if emitted > LAST_INSTANT or not self._open(attempts, emitted):
             attempts.due = None
             return
         attempts.due = self._authority.push(
@@ -392,7 +434,7 @@ class Optics:
         def uniform() -> float:
             return keyed_uniform(self._seed, link.plan.name, purpose, next(draws))
 
-        drawn = link.scheme.sample(link.plan.optics, uniform)
+        drawn = link.scheme.sampled(link.plan.optics, link.plan.scheme_parameters, uniform)
         if drawn is None:
             self._next_exact(link, attempts)
             return
@@ -409,7 +451,7 @@ class Optics:
         self._schedule_click(link, attempts, attempts.index, attempts.emitted_at, outcome)
 
     def _click(self, link: _Link, attempts: Attempts, outcome: ClickOutcome, now: Instant) -> None:
-        link.attempts = None
+        self._end(link, attempts, LAST_INSTANT)
         link.heralds += 1
         emitted = Instant(attempts.emitted_at)
         kept = [arm for arm in attempts.arms if arm.holds_slot]
@@ -423,15 +465,15 @@ class Optics:
                 (first.node, first.slot),
                 (second.node, second.slot),
                 outcome.state,
-                first.departure(emitted),
-                second.departure(emitted),
+                Instant(first.departure(emitted) - link.plan.held),
+                Instant(second.departure(emitted) - link.plan.held),
             )
         elif kept:
             arm = kept[0]
             self._store.create_single(
                 (arm.node, arm.slot),
                 _reduced(outcome.state, keep=attempts.arms.index(arm)),
-                arm.departure(emitted),
+                Instant(arm.departure(emitted) - link.plan.held),
             )
         lost = tuple(arm.node for arm in attempts.arms if arm not in kept)
         self._created(

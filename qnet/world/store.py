@@ -14,6 +14,11 @@ Time within a program
     gates. A draw takes no time. A gate whose condition is
     not met takes no time. All slots of a program are busy until the program ends. Other qubits of
     a cluster are not touched: local noise commutes with what others do.
+Attempts of the node
+    Where a platform says so, each photon that leaves the node on any link dephases every qubit in a memory
+    slot, charged lazily like T1/T2 by the number of departures. What a program will find when it ends is not
+    known when it begins: the attempts until its start act before it, those meanwhile when it is over, on
+    what the memory slots hold then. A qubit that moves into a memory slot counts from its arrival.
 Read-out errors
     The state after a read-out is the one conditional on the reported outcome r, sum_t P(r|t) |t><t|
     rho |t><t| (normalised): all that anybody in the network can know. A qubit read by a perfect
@@ -23,7 +28,8 @@ Refusals
     A program is checked as a whole before anything happens; a refused one leaves no mark. The check
     assumes that every conditional gate runs. A repeat of an operation id returns the stored result.
 Not modelled
-    Crosstalk, correlated noise, loss of the qubit itself, gates between slots of different nodes.
+    Crosstalk, correlated noise, loss of the qubit itself, gates between slots of different nodes. Attempts
+    during a program on memories that it reads or moves out.
 Units
     Instants in integer picoseconds; platform figures in seconds and average gate fidelities.
 Sources
@@ -33,14 +39,15 @@ Sources
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from qnet.errors import EngineUnsupported, IllegalProgram, SlotBusy, TimeReversed, UnknownSlot
 from qnet.hardware import Platform
 from qnet.ids import NodeId, OpId, SlotId
+from qnet.physics.attempts import kept_coherence
 from qnet.physics.bell import Label
-from qnet.physics.memory import decay
+from qnet.physics.memory import Decay, decay
 from qnet.program import Draw, Gate, Initialise, Measure, Program
 from qnet.units import Instant, seconds
 from qnet.world.admission import (
@@ -55,6 +62,7 @@ from qnet.world.admission import (
     refuse_unless_free,
 )
 from qnet.world.engine import ComplexMatrix, Engine, State
+from qnet.world.pulses import Train
 
 __all__ = ["Place", "ProgramResult", "Store"]
 
@@ -87,6 +95,10 @@ class Store:
         self._engine = engine
         self._cap = cluster_cap
         self._nodes = {name: Holder(name, platform) for name, platform in platforms.items()}
+        self.shaken = any(holder.shaken for holder in self._nodes.values())
+        """Whether attempts dephase a memory of any node."""
+        self.open_trains: Callable[[NodeId], Iterable[Train]] = lambda _: ()
+        """Departures of the runs of a node that are not over, as things stand; set by the optics."""
 
     # -------------------------------------------------------------- commands
 
@@ -125,6 +137,8 @@ class Store:
                 )
             return known[1]
         used = Admission(holder, op, program, at, self._cap).slots
+        if holder.shaken:
+            self._charge_attempts(holder, used, at)
         outcomes: list[int] = []
         now: int = at
         for step in program.instructions:
@@ -216,6 +230,7 @@ class Store:
         for slot, (_, instant) in zip(slots, wanted, strict=True):
             slot.cluster = cluster
             slot.touched = slot.began = slot.busy_until = instant
+            slot.arrive(instant)
             slot.reserved = False
 
     def discard(self, node: NodeId, slot: SlotId, at: Instant) -> None:
@@ -241,6 +256,18 @@ class Store:
             slot.reserved = False
             slot.began = slot.busy_until = slot.touched = at
         holder.results.clear()
+
+    def attempts_ended(self, node: NodeId, train: Train) -> None:
+        """A run of attempts of ``node`` is over; its memories pay for these departures when next touched."""
+        holder = self._nodes[node]
+        if not holder.shaken:
+            return
+        for slot in holder.slots:
+            if slot.shaken and slot.cluster is not None:
+                pulses = train.since(slot.pulsed)
+                if pulses:
+                    slot.pulses += pulses
+                    slot.counted = max(slot.counted, train.last)
 
     # -------------------------------------------------------------- truth, for reports and tests
 
@@ -316,6 +343,12 @@ class Store:
         cluster = self._merge(self._touch(first, ends), self._touch(second, ends))
         positions = (cluster.slots.index(first), cluster.slots.index(second))
         cluster.state = self._engine.gate(cluster.state, step.name, positions, None, noise)
+        if swap and holder.shaken:
+            if first.shaken and second.shaken:
+                first.pulsed, second.pulsed = second.pulsed, first.pulsed
+            else:
+                first.arrive(ends)
+                second.arrive(ends)
         return ends
 
     def _run_measure(
@@ -351,6 +384,7 @@ class Store:
             state = self._engine.depolarise(state, (0,), holder.init_noise)
         slot.cluster = Cluster([slot], state)
         slot.touched = now + holder.init_ps
+        slot.arrive(slot.touched)
         return slot.touched
 
     # -------------------------------------------------------------- clusters
@@ -365,6 +399,23 @@ class Store:
             cluster.state = self._engine.decay(cluster.state, cluster.slots.index(slot), amount)
         slot.touched = now
         return cluster
+
+    def _charge_attempts(self, holder: Holder, slots: Iterable[Slot], now: int) -> None:
+        """Bring what attempts do to qubits in memory up to ``now``."""
+        for slot in slots:
+            cluster = slot.cluster
+            if not slot.shaken or cluster is None:
+                continue
+            pulses = self._pulses(slot, now)
+            slot.arrive(now)
+            if pulses:
+                amount = Decay(0.0, kept_coherence(holder.dephasing_prob, pulses))
+                cluster.state = self._engine.decay(cluster.state, cluster.slots.index(slot), amount)
+
+    def _pulses(self, slot: Slot, until: int) -> int:
+        """Attempts before ``until`` that were not charged to the qubit in a memory slot yet."""
+        trains = self.open_trains(slot.place[0])
+        return slot.pulses + sum(train.between(slot.pulsed, until) for train in trains)
 
     def _merge(self, first: Cluster, second: Cluster) -> Cluster:
         if first is second:
@@ -396,8 +447,9 @@ class Store:
         for slot in wanted:
             if slot.cluster is None:
                 raise UnknownSlot(f"slot {slot} must hold a qubit, it is empty")
-            if slot.touched > at:
-                raise TimeReversed(f"slot {slot} has evolved to {slot.touched} ps, got {at} ps")
+            evolved = max(slot.touched, slot.counted) if slot.pulses else slot.touched
+            if evolved > at:
+                raise TimeReversed(f"slot {slot} has evolved to {evolved} ps, got {at} ps")
             if slot in order:
                 continue
             members = [member for member in slot.cluster.slots if member in wanted]
@@ -415,6 +467,12 @@ class Store:
             if not slot.perfect and at > slot.touched:
                 amount = decay(seconds(at - slot.touched), slot.t1_s, slot.t2_s)
                 state = self._engine.decay(state, position, amount)
+            pulses = self._pulses(slot, at) if slot.shaken else 0
+            if pulses:
+                prob = self._nodes[slot.place[0]].dephasing_prob
+                state = self._engine.decay(
+                    state, position, Decay(0.0, kept_coherence(prob, pulses))
+                )
         return state
 
     # -------------------------------------------------------------- look-ups

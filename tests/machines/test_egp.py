@@ -567,7 +567,7 @@ def test_peers_close_expires_a_pair_that_only_this_end_announced():
         got(close("cancelled")),
         stop(index=2),
         told(link.Expired(OURS, BOB, 7, pairs(1, 1))),
-        ended(OURS, 1, cancelled=True),
+        ended(OURS, 0, cancelled=True),
         Send(BOB, closed(1, 1, boundary=MADE)),
     )
 

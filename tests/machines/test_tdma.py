@@ -165,6 +165,6 @@ def test_time_without_a_slot_is_not_silence_of_the_peer(held, cycles):
     net.accept()
     net.create(0, ALICE, "1", 3)
     net.create(0, BOB, "2", 3)
-    net.run().verify()
+    net.run(steps=200_000).verify()
     assert len(net.announced(ALICE)) == 6
     assert not net.messages((Close,))

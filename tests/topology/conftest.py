@@ -26,7 +26,7 @@ from qnet.seams import (
 LABELS = ((1, 0), (1, 0), (1, 1), (1, 1))
 
 
-def outcomes(optics: LinkOptics) -> list[ClickOutcome]:
+def outcomes(optics: LinkOptics, _parameters: SchemeParameters) -> list[ClickOutcome]:
     click = double_click(optics)
     return [
         ClickOutcome((index,), click.pattern_prob, label, click.state(label))

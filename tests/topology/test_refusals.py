@@ -92,7 +92,7 @@ REFUSALS = [
     (f"{L}.length_m", [1.0, math.nan], f"{L}.length_m[1]: must be a number, not nan", ""),
     (f"{L}.length_m", math.inf, "must obey 0 <= length_m <= 1e+08, got inf", ""),
     (f"{L}.length_m", "far", f"{L}.length_m: must be a number or a list, got 'far'", ""),
-    (f"{L}.loss_db_per_km", ..., f"{L}.loss_db_per_km: is required", ""),
+    (f"{L}.loss_db_per_km", "low", f"{L}.loss_db_per_km: must be", ""),
     (f"{L}.loss_db_per_km", -0.2, "must obey 0 <= loss_db_per_km", ""),
     (f"{L}.group_index", 0.9, "must obey 1 <= group_index <= 10, got 0.9", ""),
     (f"{L}.visibility", 1.01, "must obey 0 <= visibility <= 1, got 1.01", ""),
@@ -115,8 +115,8 @@ REFUSALS = [
     (
         f"{A}.emission",
         {"wavelength_m": 422e-9},
-        "same wavelength, alice emits 422 nm",
-        "Conversion",
+        "one wavelength at the station, those of alice 422 nm",
+        "Give converters, e.g. from 422 nm to 1550 nm",
     ),
     (
         "links.second",
@@ -156,7 +156,7 @@ def test_mistake_is_named_with_place_constraint_and_value(key, value, text, hint
 
 def test_scheme_that_never_succeeds_is_refused(monkeypatch):
     silent = dataclasses.replace(
-        plugins.find("qnet.heralding", "double-click"), outcomes=lambda _: ()
+        plugins.find("qnet.heralding", "double-click"), outcomes=lambda *_: ()
     )
     monkeypatch.setattr(sys.modules["topology_stand_ins"], "SCHEME", silent)
     with pytest.raises(ConfigError, match=r"links\.alice-bob: the chance .* must be > 0, got 0"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from qnet.hardware import Coherence, Emission, Operation, Platform, Readout
 from qnet.ids import LinkId, NodeId, OpId, SlotId
-from qnet.plan import Estimate, LinkOptics, LinkPlan
+from qnet.plan import Estimate, LinkOptics, LinkPlan, Window
 from qnet.seams import ClickOutcome, HeraldingScheme
 from qnet.units import Duration, Instant
 from qnet.world.authority import RANK_INTERNAL, Authority, Due
@@ -35,10 +35,10 @@ def sure(prob: float = 1.0) -> HeraldingScheme:
     """A scheme whose attempts succeed with ``prob``, always with the same click and state."""
     outcome = ClickOutcome((0, 2), prob, (1, 0), PSI_PLUS)
 
-    def sample(_: LinkOptics, uniform: Callable[[], float]) -> ClickOutcome | None:
+    def sample(_: LinkOptics, __: object, uniform: Callable[[], float]) -> ClickOutcome | None:
         return outcome if uniform() < prob else None
 
-    return HeraldingScheme("sure", lambda _: (outcome,), sample, _unused, _unused, ())
+    return HeraldingScheme("sure", lambda *_: (outcome,), sample, _unused, _unused, ())
 
 
 def _platform(t2_s: float) -> Platform:
@@ -61,6 +61,7 @@ class Bench:
     t2_s: float = math.inf
     t2_bob_s: float | None = None
     flights: tuple[int, int] = (FLIGHT, FLIGHT // 2)
+    window: Window | None = None
 
     def __post_init__(self) -> None:
         self.authority = Authority(dict.fromkeys((ALICE, BOB, MIDDLE), "host"))
@@ -73,6 +74,7 @@ class Bench:
             (Duration(self.flights[0]), Duration(self.flights[1])), Duration(FLIGHT), Duration(self.cycle),
             Duration(PREPARATION), (Duration(0), Duration(0)),
             Estimate(1.0, Duration(self.cycle), 1.0, 1.0, 0.0, 1.0, (1.0, 1.0, 1.0)),
+            window=self.window,
         )  # fmt: skip
         self.optics = Optics(
             seed=self.seed,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from qnet.ids import LinkId, NodeId
-from qnet.physics.limits import heralded_rate_bound_hz, one_station_bound
+from qnet.physics.limits import hashing_yield, heralded_rate_bound_hz, one_station_bound
 from qnet.plan import Estimate, LinkOptics, LinkPlan
 from qnet.units import GROUP_INDEX_FIBRE, PS_PER_S, Duration, Instant, light_time, seconds
 from qnet.world.bounds import BoundBroken, check_bounds, max_flow
@@ -26,7 +28,7 @@ def link(
     )  # fmt: skip
 
 
-def check(plan: LinkPlan, heralds: int, attempts: int = 10**6, duration_s: float = 1e6) -> object:
+def check(plan: LinkPlan, heralds: int, attempts: int = 10**6, duration_s: float = 1e6) -> Any:
     found = check_bounds(
         [plan],
         heralds={plan.name: heralds},
@@ -43,8 +45,13 @@ def test_bound_per_use_is_that_of_one_station() -> None:
     allowed = most + 6 * most**0.5 + 12
     found = check(link(), int(allowed))
     per_time = pytest.approx(4.084e8, rel=1e-3)
-    assert found == {"heralded": int(allowed), "per_use": most, "per_time": per_time}
-    with pytest.raises(BoundBroken, match=r"alice-bob must herald at most 152003 pairs \(per_use"):
+    assert found == {
+        "heralded": int(allowed),
+        "ebits": int(allowed),
+        "per_use": most,
+        "per_time": per_time,
+    }
+    with pytest.raises(BoundBroken, match=r"alice-bob must herald at most 152003 ebits \(per_use"):
         check(link(), int(allowed) + 1)
 
 
@@ -69,7 +76,34 @@ def test_dark_counts_may_herald_what_is_no_pair() -> None:
 
 def test_bounds_that_say_nothing_are_none() -> None:
     plan = msgspec.structs.replace(link(eta=1.0), flights=(Duration(0), Duration(0)))
-    assert check(plan, 10**6) == {"heralded": 10**6, "per_use": None, "per_time": None}
+    assert check(plan, 10**6) == {
+        "heralded": 10**6,
+        "ebits": 10**6,
+        "per_use": None,
+        "per_time": None,
+    }
+
+
+def test_bad_pairs_count_as_the_ebits_that_they_hold() -> None:
+    """A deterministic link of transmission 0.01 whose pairs of fidelity 0.52 hold no ebit."""
+    values = (0.36, 0.36, 0.36)
+    poor = msgspec.structs.replace(ESTIMATE, correlators=values)
+    plan = msgspec.structs.replace(link(), estimate=poor)
+    assert hashing_yield(values) == 0.0
+    assert check(plan, 10**6)["ebits"] == 0.0
+    fair = msgspec.structs.replace(ESTIMATE, correlators=(0.9, 0.9, 0.9))
+    assert hashing_yield(fair.correlators) == pytest.approx(0.4968, abs=1e-4)
+    check(msgspec.structs.replace(plan, estimate=fair), 300_000)
+    with pytest.raises(BoundBroken, match=r"it heralded 312000 pairs of 0\.49"):
+        check(msgspec.structs.replace(plan, estimate=fair), 312_000)
+
+
+def test_parallel_modes_are_uses_of_their_own() -> None:
+    plan = link()
+    optics = msgspec.structs.replace(plan.optics, modes=4)
+    check(msgspec.structs.replace(plan, optics=optics), 600_000)
+    with pytest.raises(BoundBroken, match="per_use"):
+        check(plan, 600_000)
 
 
 def test_delivered_pairs_need_a_path_of_heralds() -> None:

@@ -329,9 +329,7 @@ def test_lonely_half_decays_from_its_own_departure(bench: Bench) -> None:
         tuple(0.5 * (row // 2 == column // 2 == 0) for column in range(4)) for row in range(4)
     )
     outcome = ClickOutcome((0, 2), 1.0, (1, 0), plus)
-    scheme = dataclasses.replace(
-        sure(), outcomes=lambda _: (outcome,), sample=lambda _, __: outcome
-    )
+    scheme = dataclasses.replace(sure(), outcomes=lambda *_: (outcome,), sample=lambda *_: outcome)
     one = Bench(scheme=scheme, exact=bench.exact, t2_s=FLIGHT / 1e12)
     op = one.arm(ALICE)
     one.arm(BOB)
@@ -344,7 +342,7 @@ def test_lonely_half_decays_from_its_own_departure(bench: Bench) -> None:
 
 # ---------------------------------------------------------------- schemes that break a rule
 
-GOOD = sure().outcomes(LinkOptics(1.0, 1.0))[0]
+GOOD = sure().outcomes(LinkOptics(1.0, 1.0), None)[0]
 
 
 @pytest.mark.parametrize(
@@ -370,14 +368,14 @@ def test_outcomes_that_break_a_rule_are_refused(
     outcomes: list[dict[str, object]], words: str
 ) -> None:
     listed = [dataclasses.replace(GOOD, **changes) for changes in outcomes]  # type: ignore[arg-type]
-    scheme = dataclasses.replace(sure(), outcomes=lambda _: listed)
+    scheme = dataclasses.replace(sure(), outcomes=lambda *_: listed)
     with pytest.raises(PluginError, match=rf"^heralding scheme sure: on link {LINK}, .*{words}"):
         Bench(scheme=scheme)
 
 
 def test_drawn_pattern_that_is_not_listed_is_the_fault_of_the_scheme() -> None:
     stray = dataclasses.replace(GOOD, pattern=(1, 3))
-    scheme = dataclasses.replace(sure(), sample=lambda _, __: stray)
+    scheme = dataclasses.replace(sure(), sample=lambda *_: stray)
     bench = Bench(scheme=scheme, exact=True)
     bench.arm(ALICE)
     bench.arm(BOB)

@@ -108,7 +108,7 @@ def test_double_click_rate_patterns_and_fidelity(exact: bool, number_resolving: 
         OPTICS.eta_a, OPTICS.eta_b, OPTICS.visibility, OPTICS.dark_prob, OPTICS.phase_rms_rad,
         number_resolving, OPTICS.spin_photon_a,
     )  # fmt: skip
-    outcomes = {outcome.pattern: outcome for outcome in scheme.outcomes(optics)}
+    outcomes = {outcome.pattern: outcome for outcome in scheme.outcomes(optics, None)}
     prob = sum(outcome.prob for outcome in outcomes.values())
     bench = Bench(scheme=scheme, optics_plan=optics, exact=exact, seed=3)
     pairs = 700

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from qnet.runtime.session import LONGEST_S, RequestFailed, Session
+from qnet.runtime.session import LONGEST_S, RequestFailed, Session, Via
 from qnet.seams import App
 
 
@@ -26,6 +26,8 @@ class DeliverParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         minimum_fidelity: lowest acceptable claimed fidelity, 0..1.
         within_s: simulated seconds for all pairs, at most a thousand hours; 0 = no limit.
         purpose: port number that both sides use, below 65536.
+        via: "network": over a path through other nodes even if a link joins the two, e.g. because the
+            link cannot reach ``minimum_fidelity``; None: neighbours use their link.
     """
 
     from_node: str = "alice"
@@ -34,6 +36,7 @@ class DeliverParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     minimum_fidelity: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
     within_s: Annotated[float, msgspec.Meta(ge=0.0, le=LONGEST_S)] = 0.0
     purpose: Annotated[int, msgspec.Meta(ge=0, lt=1 << 16)] = 0
+    via: Via | None = None
 
 
 class DeliverResult(msgspec.Struct, frozen=True):
@@ -55,6 +58,7 @@ async def requester(session: Session) -> DeliverResult:
         minimum_fidelity=wanted.minimum_fidelity,
         within_s=wanted.within_s,
         purpose=wanted.purpose,
+        via=wanted.via,
     )
     try:
         async with stream as pairs:
@@ -75,7 +79,8 @@ async def provider(session: Session) -> int:
     """
     wanted: DeliverParameters = session.parameters
     seen = 0
-    async with session.accept(from_=wanted.from_node, purpose=wanted.purpose) as pairs:
+    stream = session.accept(from_=wanted.from_node, purpose=wanted.purpose, via=wanted.via)
+    async with stream as pairs:
         async for pair in pairs:
             seen += 1
             pair.release()

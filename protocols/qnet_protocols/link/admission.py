@@ -14,6 +14,11 @@ Theory
     herald is in time at both ends or happens at neither. The end with the shorter arm uses the same
     bound, though its photons, on their way for a shorter time, could leave a little later.
 
+    Behind a switch at the station (``LinkPlan.window``) a link is dark for a part of each period, which is
+    no silence of the peer: a wait for a herald is longer by one darkness, and then, wherever it begins, as
+    much light passes in it as in so many mean times. Pairs ahead are forecast from the windows that come,
+    and no request can be served faster than its attempts fit into windows.
+
     A request is refused when it is malformed (CREATE), when even an idle link could not serve it or
     test rounds show by three standard errors that its pairs are not good enough (UNSUPP), when the
     pairs ahead of it already take longer than it may (NOTIME), or when the queue is full or a
@@ -37,9 +42,10 @@ from typing import Final
 
 from qnet.hardware import Platform
 from qnet.layers.link import BasisChoice, Create, ErrorCode
-from qnet.plan import LinkPlan
+from qnet.plan import LinkPlan, Window
 from qnet.seams import EndContext
 from qnet.units import Duration, Instant, duration_from_s
+from qnet_protocols.link.claims import transfer_time
 from qnet_protocols.link.queue import Terms
 
 QUEUE_LIMIT: Final = 64
@@ -55,7 +61,6 @@ _PAIR_TIMES_PER_ASK: Final = 20
 """An honest herald takes longer than this many mean times with probability e^-20."""
 _GATES_PER_MEASUREMENT: Final = 5
 """RX, RY, RX, and at most two to turn the basis."""
-_GATES_PER_SWAP: Final = 3
 
 Refusal = tuple[ErrorCode, str]
 
@@ -72,8 +77,10 @@ class Timing:
         flight: the longer time of flight, from a click to the instant at which both ends know.
         correction: the longer correction gate.
         transfer: the longest transfer to memory (initialise and SWAP).
+        quickest: the shortest one.
         measurement: the longest measurement.
         mean_pair: mean time per pair on an idle link, None if it never succeeds.
+        window: when the switch of the station connects the link, None for always.
     """
 
     direct: Duration
@@ -83,8 +90,10 @@ class Timing:
     flight: Duration
     correction: Duration
     transfer: Duration
+    quickest: Duration
     measurement: Duration
     mean_pair: Duration | None
+    window: Window | None = None
 
     @classmethod
     def of(cls, context: EndContext) -> Timing:
@@ -94,7 +103,8 @@ class Timing:
         answer_wait = _ROUND_TRIPS_PER_ANSWER * handshake + link.cycle
         rate_hz = link.estimate.rate_hz
         mean_pair = duration_from_s(1.0 / rate_hz) if rate_hz > 0.0 else None
-        ask_wait = answer_wait + _PAIR_TIMES_PER_ASK * (mean_pair or link.cycle)
+        dark = 0 if link.window is None else link.window.dark
+        ask_wait = answer_wait + dark + _PAIR_TIMES_PER_ASK * (mean_pair or link.cycle)
         ends = context.platforms or ()
         return cls(
             direct=link.direct,
@@ -103,10 +113,20 @@ class Timing:
             ask_wait=Duration(ask_wait),
             flight=max(link.flights),
             correction=max(link.correction),
-            transfer=Duration(max((_transfer(end) for end in ends), default=0)),
+            transfer=Duration(max(map(transfer_time, ends), default=0)),
+            quickest=Duration(min(map(transfer_time, ends), default=0)),
             measurement=Duration(max((_measurement(end) for end in ends), default=0)),
             mean_pair=mean_pair,
+            window=link.window,
         )
+
+    def forecast(self, pairs: int, now: Instant) -> Duration:
+        """How long so many pairs take from now on, on average; at least until the link is lit."""
+        needed = pairs * (self.mean_pair or 0)
+        if self.window is None:
+            return Duration(needed)
+        light = needed * self.window.length // self.window.period
+        return Duration(self.window.lasted(now, light) - now)
 
     def lag(self, terms: Terms) -> Duration:
         """From a click to the delivery of its pair at both ends."""
@@ -126,11 +146,6 @@ class Timing:
         return Instant(terms.deadline - self.flight - self.lag(terms))
 
 
-def _transfer(end: Platform) -> Duration:
-    swap = duration_from_s(end.gate_2q.duration_s) * _GATES_PER_SWAP
-    return Duration(duration_from_s(end.initialise.duration_s) + swap)
-
-
 def _measurement(end: Platform) -> Duration:
     gates = duration_from_s(end.gate_1q.duration_s) * _GATES_PER_MEASUREMENT
     return Duration(gates + duration_from_s(end.readout.duration_s))
@@ -143,6 +158,7 @@ def refusal(
     timing: Timing,
     queued: int,
     pairs_ahead: int,
+    now: Instant,
     measured: tuple[float, float] | None = None,
 ) -> Refusal | None:
     """Why ``create`` is not taken, or None.
@@ -153,13 +169,14 @@ def refusal(
         timing: times of the link.
         queued: requests in the queue, of both ends.
         pairs_ahead: pairs that those requests still want.
+        now: this instant.
         measured: fidelity and standard error by test rounds, None while there are too few.
     """
     return (
         _malformed(create, context)
         or _unsupported(create, context.link, timing, measured)
         or _no_resources(create, context, queued)
-        or _no_time(create, timing, pairs_ahead)
+        or _no_time(create, timing, pairs_ahead, now)
     )
 
 
@@ -232,13 +249,22 @@ def _unsupported(
     if timing.mean_pair is None:
         return ErrorCode.UNSUPP, f"link {link.name} never succeeds (rate 0)"
     if create.max_time:
-        fastest = max(timing.handshake, create.number * link.cycle)
+        fastest = max(timing.handshake, fastest_run(link, create.number))
         if create.max_time < fastest:
             return ErrorCode.UNSUPP, (
                 f"max_time must be >= {fastest} ps (agreement, {create.number} cycles), "
                 f"got {create.max_time}"
             )
     return None
+
+
+def fastest_run(link: LinkPlan, attempts: int) -> Duration:
+    """Shortest time in which so many attempts of a link can succeed one after the other."""
+    time = attempts * link.cycle
+    if link.window is not None:
+        most = -(-link.window.length // link.cycle)  # in one window
+        time += (attempts - 1) // most * max(0, link.window.dark - link.cycle)
+    return Duration(time)
 
 
 def _no_resources(create: Create, context: EndContext, queued: int) -> Refusal | None:
@@ -262,11 +288,13 @@ def _no_resources(create: Create, context: EndContext, queued: int) -> Refusal |
     return None
 
 
-def _no_time(create: Create, timing: Timing, pairs_ahead: int) -> Refusal | None:
-    ahead = pairs_ahead * (timing.mean_pair or 0)
+def _no_time(create: Create, timing: Timing, pairs_ahead: int, now: Instant) -> Refusal | None:
+    ahead = timing.forecast(pairs_ahead, now)
     if create.max_time and create.max_time < ahead:
+        reason = f"the {pairs_ahead} pairs ahead"
+        if timing.window is not None:
+            reason += " and the darkness of the switch"
         return ErrorCode.NOTIME, (
-            f"max_time must be >= {ahead} ps for the {pairs_ahead} pairs ahead, "
-            f"got {create.max_time}"
+            f"max_time must be >= {ahead} ps for {reason}, got {create.max_time}"
         )
     return None

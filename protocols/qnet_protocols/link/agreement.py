@@ -97,6 +97,7 @@ class Agreement:
             timing=self._timing,
             queued=len(self._queue),
             pairs_ahead=self._queue.pairs_open(),
+            now=now,
             measured=self._rounds.verdict(),
         )
         if refused:

@@ -128,7 +128,8 @@ class Endings:
         terms = entry.terms
         ended = self.remember(entry, entry.progress, now)
         effects = [] if agreed is None else self._expire(terms.request, ended, agreed)
-        delivered = entry.progress.delivered
+        left = self._queue.ended(terms.request) or ended
+        delivered = left.progress.delivered
         name, remote, purpose = terms.request, self._remote, terms.purpose
         if reason == "cancelled":
             end: Record = link.RequestEnded(name, terms.origin, remote, purpose, delivered, True)

@@ -27,7 +27,7 @@ from qnet.seams import EndContext
 from qnet.units import Duration, Instant
 from qnet_protocols.link import generation as gen
 from qnet_protocols.link.admission import Timing
-from qnet_protocols.link.claims import Claim, fresh, transferred, waited
+from qnet_protocols.link.claims import Claim, disturbed, fresh, transferred, waited
 from qnet_protocols.link.closing import Endings
 from qnet_protocols.link.measuring import Measured, Measurements
 from qnet_protocols.link.messages import RoundOutcome
@@ -67,7 +67,9 @@ class Delivery:
         self.returning: dict[OpId, tuple[SlotId, ...]] = {}
         self._plain = fresh(context.link.estimate)
         ends = context.platforms or ()
-        self._stored = transferred(self._plain, ends, timing.transfer) if ends else self._plain
+        flights = context.link.flights
+        early = Duration(timing.correction + max(flights) - min(flights))
+        self._stored = transferred(self._plain, ends, early) if ends else self._plain
 
     # ------------------------------------------------------------ at the herald
 
@@ -249,7 +251,9 @@ class Delivery:
         if not terms.store:
             return self._plain
         ends = self._context.platforms or ()
-        return waited(self._stored, ends, Duration(now - pair.deliver_at))
+        kept = waited(self._stored, ends, Duration(now - pair.deliver_at))
+        arrived = pair.clicked_at + self._timing.quickest
+        return disturbed(kept, self._context.attempts, Duration(now - arrived))
 
     def _ok_measured(self, terms: Terms, measured: Measured) -> Record:
         pair = measured.pair

@@ -15,12 +15,17 @@ Theory
 
     What the weights promise is *time*, not pairs: a bin that its request cannot use (no free slot)
     is not given to another.
+
+    Behind a switch that connects the link for a part of each period, a bin lasts a period at least beside
+    its guard: then none is dark, and each has the light of one window or more. A default bin is a whole
+    number of periods, so that all bins have the same light.
 Late, early, impossible
     As in ``egp``. An end that learns of a request late disagrees about some bins; the station refuses
     the clicks of those.
 Assumptions and validity
     Clocks of both ends agree to much less than a guard (here: exactly).
-    A bin must be longer than its guard by one cycle at least.
+    A bin must be longer than its guard by one cycle at least, or by a period of the switch. Bins that are no
+    whole number of its periods have light that differs by up to one window.
 Not modelled
     A network-wide schedule over several links [1]; bins that are skipped when nobody needs them.
 Units
@@ -57,7 +62,8 @@ class TdmaParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Parameters of ``tdma``.
 
     Attributes:
-        bin_s: length of a bin in seconds; 0: guard and four mean times of a pair, ten cycles at least.
+        bin_s: length of a bin in seconds; 0: guard and four mean times of a pair, ten cycles at least, and
+            the next whole number of periods if the station has a switch.
         weights: of the priorities 0, 1, ..., whole numbers; 1 for those that are not listed.
         test_share: share of the pairs that both ends measure to estimate the fidelity, 0 <= s < 1.
     """
@@ -129,18 +135,22 @@ def bin_of(link: LinkPlan, bin_s: float) -> Duration:
     """Length of a bin.
 
     Raises:
-        ConfigError: no attempt fits into a bin.
+        ConfigError: no attempt fits into a bin, or all its attempts could be dark.
     """
-    guard = guard_of(link)
+    guard, window = guard_of(link), link.window
     if bin_s == 0.0:
         rate_hz = link.estimate.rate_hz
         mean = duration_from_s(1.0 / rate_hz) if rate_hz > 0.0 else 0
-        return Duration(guard + max(_CYCLES_PER_BIN * link.cycle, _PAIRS_PER_BIN * mean))
+        usual = guard + max(_CYCLES_PER_BIN * link.cycle, _PAIRS_PER_BIN * mean)
+        if window is None:
+            return Duration(usual)
+        return Duration(-(-max(usual, guard + window.period) // window.period) * window.period)
     length = duration_from_s(bin_s)
-    if length < guard + link.cycle:
-        shortest_s = seconds(Duration(guard + link.cycle))
+    least, what = (link.cycle, "cycle") if window is None else (window.period, "switch period")
+    if length < guard + least:
+        shortest_s = seconds(Duration(guard + least))
         raise ConfigError(
-            f"must be >= {shortest_s:g} s, guard and one cycle of {link.name}",
+            f"must be >= {shortest_s:g} s, guard and one {what} of {link.name}",
             path=f"links.{link.name}.protocol_parameters.bin_s",
             value=bin_s,
         )

@@ -249,6 +249,7 @@ class Turns:
         if over or not self._in_time(entry, now):
             self.state = gen.Resting()
             return [Release(slot), *self._slots.unreserve(request)]
+        self._slots.agreed()
         self.state = gen.Attempting(request, index, slot, now, 0, self._next_ask(0, now))
         limits = (self._timing.until(entry.terms), self._end)
         until = min((one for one in limits if one is not None), default=None)

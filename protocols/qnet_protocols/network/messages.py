@@ -18,6 +18,7 @@ from typing import ClassVar, Final
 from qnet.ids import CircuitId, LinkId, NodeId, PairId, RequestId
 from qnet.layers.link import BasisChoice, Kind
 from qnet.machine import Message
+from qnet.physics.claims import DecayRates
 from qnet.units import Duration, Instant
 
 # ---------------------------------------------------------------- signalling
@@ -163,7 +164,8 @@ class Track(Message, frozen=True):
         error: sum of the stated errors of the pairs so far.
         stray: product of (1 + gamma) over the qubits that lost energy so far.
         origin_at: instant at which the origin pair's figures hold.
-        decay_hz: 1/T1 and 1/T2 of the slot of the sending end.
+        decay_hz: 1/T1 and 1/T2 of the slot of the sending end; then, where attempts dephase it, at most
+            how much: per second, and once.
         measured_at: when the sending end measured its half, None if it keeps it.
         created_at: instant of the earliest click so far.
         basis: of a test round, "" for a pair that is no test.
@@ -181,7 +183,7 @@ class Track(Message, frozen=True):
     error: float
     stray: float
     origin_at: Instant
-    decay_hz: tuple[float, float]
+    decay_hz: DecayRates
     measured_at: Instant | None
     created_at: Instant
     basis: str

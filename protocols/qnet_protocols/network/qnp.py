@@ -124,7 +124,9 @@ class QnpNode:
         parameters = msgspec.convert(dict(context.parameters), QnpParameters)
         cutoff = parameters.cutoff
         self._node = context.node
-        self._desk = Desk(context.node, Hardware(context.platform), context.incarnation)
+        self._desk = Desk(
+            context.node, Hardware(context.platform, context.cycles), context.incarnation
+        )
         self._servers = Servers(context.node, self._desk)
         self._lines = Lines(
             context,

@@ -130,7 +130,8 @@ class RuleSetNode:
         parameters = msgspec.convert(dict(context.parameters), RuleSetParameters)
         self._context = context
         self._node = context.node
-        self._outbox = Outbox(context.node, Hardware(context.platform), context.incarnation)
+        hardware = Hardware(context.platform, context.cycles)
+        self._outbox = Outbox(context.node, hardware, context.incarnation)
         self._accepted: set[tuple[NodeId, int]] = set()
         self._asked: dict[RequestId, _Asked] = {}
         self._courses = Courses(
@@ -254,7 +255,7 @@ class RuleSetNode:
                 final=create.final,
                 requested_at=asked.requested_at,
                 cutoff=route.cutoff,
-                decay=end_decay(self._context.platform, store=create.store),
+                decay=end_decay(self._context, store=create.store),
                 mixing=depolarising_from_fidelity(self._context.platform.gate_1q.fidelity, 1),
                 label=0,
                 surveyed=(),

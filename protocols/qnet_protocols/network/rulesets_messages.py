@@ -50,7 +50,7 @@ class SetUp(Message, frozen=True):
         nodes, links: the whole path.
         request, pairs, minimum_fidelity, purpose, store, final, requested_at: of the request.
         cutoff: how long a pair may wait for its swap, None where the route does not say.
-        decay: of the initiator's halves.
+        decay: of the initiator's halves, as ``decay_hz`` of ``network.qnp/track@1``.
         mixing: depolarising parameter of a gate of the initiator.
         label: purpose of requests to the link between sender and receiver.
         surveyed: of every node up to the sender.

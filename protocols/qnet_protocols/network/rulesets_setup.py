@@ -219,7 +219,7 @@ class Courses:
             )
             self._outbox.send(course.down.peer, onward)
         else:
-            decided = decide(setup, self._context.platform, patience=self._patience)
+            decided = decide(setup, self._context, patience=self._patience)
             if isinstance(decided, str):
                 self._remember(setup.ruleset, None)
                 return Refused(setup.ruleset, int(ErrorCode.UNSUPP), self._node, decided)

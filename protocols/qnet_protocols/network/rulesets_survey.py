@@ -7,7 +7,7 @@ Theory
 Assumptions and validity
     Links make the pairs that they promise. The prediction is an upper bound for memories that decay.
 Not modelled
-    Decay while pairs wait; load by others.
+    Decay while pairs wait, by attempts or otherwise; load by others.
 Units
     Durations in picoseconds, rates in 1/s.
 Sources
@@ -17,6 +17,7 @@ Sources
 from __future__ import annotations
 
 from qnet.hardware import Platform
+from qnet.physics.attempts import worst
 from qnet.physics.bell import Correlators, fidelity_from_correlators
 from qnet.physics.claims import DecayRates, decay_rates
 from qnet.physics.gates import depolarising_from_fidelity
@@ -62,13 +63,17 @@ def survey(platform: Platform, link: LinkPlan, *, inner: bool) -> Surveyed:
     return Surveyed(correlators, rate_hz, swap)
 
 
-def end_decay(platform: Platform, *, store: bool) -> DecayRates:
+def end_decay(context: NodeContext, *, store: bool) -> DecayRates:
     """Decay of the halves that an end holds."""
-    return decay_rates(platform.memory if store else platform.communication)
+    platform = context.platform
+    if not store:
+        return decay_rates(platform.communication)
+    attempts = worst(platform.attempt_dephasing_prob, context.cycles)
+    return decay_rates(platform.memory, attempts)
 
 
-def decide(setup: SetUp, platform: Platform, *, patience: float) -> tuple[RuleSet, ...] | str:
-    """The RuleSets of the whole path, or why the responder (with ``platform``) refuses."""
+def decide(setup: SetUp, context: NodeContext, *, patience: float) -> tuple[RuleSet, ...] | str:
+    """The RuleSets of the whole path, or why the responder (with ``context``) refuses."""
     reached: Correlators = (1.0, 1.0, 1.0)
     for one in setup.surveyed:
         reached = perfect_swap(perfect_swap(reached, one.correlators), one.swap)
@@ -89,5 +94,5 @@ def decide(setup: SetUp, platform: Platform, *, patience: float) -> tuple[RuleSe
         setup.nodes,
         pairs=setup.pairs,
         longest=longest,
-        decay=(setup.decay, end_decay(platform, store=setup.store)),
+        decay=(setup.decay, end_decay(context, store=setup.store)),
     )

@@ -10,14 +10,16 @@ Theory
 
     and pairs of level k come at rate / N_k. An input waits for the later ones of its step. Gaps are
     exponential, so that a dephasing of rate s over m gaps of mean g leaves (1 + s g)^-m of a coherence.
-    The kept pair waits one light time for what the other end has read.
+    Where pairs wait in memory, the attempts of the link may dephase them, at a mean rate like a shorter T2
+    (:mod:`qnet.physics.attempts`). The kept pair waits one light time for what the other end has read.
 Assumptions and validity
     All rounds are made (``until_fidelity`` stops earlier: then this is the best pair). Gaps between pairs of
     higher levels count as exponential too, which is a little pessimistic: they are more regular. The link
     goes on while a step runs. Raw pairs are those of the link's estimate, in the frame of label (0, 0).
     The rotations of a twirl count as gates.
 Not modelled
-    Pairs that are dropped after ``patience_s``; slots shared with other links; T1 beyond what T2 says.
+    Pairs that are dropped after ``patience_s``; slots shared with other links, and their attempts; T1 beyond
+    what T2 says.
 Units
     Hertz, seconds; picoseconds where integer.
 Sources
@@ -34,6 +36,7 @@ from itertools import product
 import msgspec
 
 from qnet.hardware import Platform
+from qnet.physics.attempts import rate_hz, while_attempting
 from qnet.physics.bell import Correlators
 from qnet.plan import LinkPlan
 from qnet.seams import Purified
@@ -60,6 +63,7 @@ def forecast(circuit: Circuit) -> Callable[[LinkPlan, Ends], Purified]:
         raw, kept = link.estimate.correlators, link.estimate.correlators
         pairs = 1.0
         role = _role(circuit, wanted, link, ends)
+        ends = (_attempting(ends[0], link), _attempting(ends[1], link))
         for _ in range(wanted.rounds):
             if wanted.pumping:
                 inputs, gap_s = [kept, *[raw] * (circuit.pairs - 1)], 1.0 / link.estimate.rate_hz
@@ -90,6 +94,12 @@ def _role(circuit: Circuit, parameters: PurificationParameters, link: LinkPlan, 
     if why:
         raise ValueError(why)
     return "memory" if stored else "communication"
+
+
+def _attempting(platform: Platform, link: LinkPlan) -> Platform:
+    """A processor whose memory dephases as it does while the link attempts."""
+    more_hz = rate_hz(platform.attempt_dephasing_prob, link.cycle)
+    return msgspec.structs.replace(platform, memory=while_attempting(platform.memory, more_hz))
 
 
 def _step(

@@ -10,13 +10,16 @@ Theory
     reported. The result is exact for the two bits that were read, not an average over all results.
 
     Noise is placed where the store of the world places it: a gate acts at the end of its duration, noise after
-    it; a read-out projects at its start; all qubits of both ends dephase at all times.
+    it; a read-out projects at its start; all qubits of both ends dephase at all times. Entangling attempts
+    of a node dephase its memories until its program starts, and the kept one after it, by the middle of what
+    is possible (:mod:`qnet.physics.attempts`).
 Error bound
     ``error`` of an input is taken as the trace distance of its true state from the claimed one. Finite T1
     adds 1 - exp(-t/T1) per qubit to it (dephasing with the same T2 differs from true decay in populations
-    only). With E the sum over all inputs, F and p the prediction, |F_true - F| <= E max(F, 1-F)/(p - E)
-    where p is the probability of all results that agree in parity and reading with the one that was found
-    (the bilinear forms N and p move by at most E each); 1 if p <= E.
+    only), attempts a quarter of what they can take from its coherence. With E the sum over all inputs, F and
+    p the prediction, |F_true - F| <= E max(F, 1-F)/(p - E) where p is the probability of all results that
+    agree in parity and reading with the one that was found (the bilinear forms N and p move by at most E
+    each); 1 if p <= E.
 Assumptions and validity
     Inputs are independent. Coherences between Bell states count as part of the input's error: the Paulis of
     a twirl remove them, other circuits do not.
@@ -36,6 +39,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qnet.hardware import Platform
+from qnet.physics.attempts import NO_ATTEMPTS, AttemptNoise, range_after
 from qnet.physics.bell import Correlators
 from qnet.physics.gates import depolarising_from_fidelity
 from qnet.units import Instant, duration_from_s, seconds
@@ -71,12 +75,14 @@ class Side:
         roles: kind of slot ("communication" or "memory") of each pair's half, pair 0 first.
         start: instant at which its program starts.
         bits: what it has read, in the order of the circuit.
+        attempts: bounds what entangling attempts of this end do to its memories.
     """
 
     platform: Platform
     roles: tuple[str, ...]
     start: Instant
     bits: tuple[int, ...]
+    attempts: AttemptNoise = NO_ATTEMPTS
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,12 @@ def predict(
     spread = sum(one.error for one in inputs) + sum(
         _relaxed(side, pair, one.at, until) for side in sides for pair, one in enumerate(inputs)
     )
+    spread += sum(
+        _disturbed(side, pair, one.at, side.start)[1] / 2.0
+        for side in sides
+        for pair, one in enumerate(inputs)
+    )
+    spread += sum(_disturbed(side, 0, side.start, until)[1] / 2.0 for side in sides)
     goodness = (1.0 + sum(correlators)) / 4.0
     # Of 2^reads bits at side 0 all are alike; those of side 1 then follow from the parities.
     alike = min(1.0, prob * (1 << len(reads)))
@@ -189,6 +201,8 @@ def _pulled_back(
 ) -> float:
     """Mean value of one sign of the label bits at ``until`` times the parities of ``entered`` reads."""
     value = 1.0
+    if signs[0][1]:
+        value = math.prod(_disturbed(side, 0, side.start, until)[0] for side in sides)
     later: list[int] = [until, until]
     for index in range(len(ops) - 1, -1, -1):
         op = ops[index]
@@ -214,6 +228,7 @@ def _pulled_back(
             for end, side in enumerate(sides):
                 t2_s = _coherence(side, pair)[1]
                 value *= math.exp(-seconds(later[end] - one.at) / t2_s)
+                value *= _disturbed(side, pair, one.at, side.start)[0]
     return value
 
 
@@ -253,6 +268,13 @@ def _relaxed(side: Side, pair: int, since: Instant, until: Instant) -> float:
     return -math.expm1(-max(0.0, seconds(until - since)) / t1_s)
 
 
+def _disturbed(side: Side, pair: int, since: Instant, until: Instant) -> tuple[float, float]:
+    """(middle, half width) of the factor by which attempts may have dephased one half."""
+    if side.roles[pair] != "memory":
+        return 1.0, 0.0
+    return range_after(side.attempts, seconds(until - since))
+
+
 def _noise(platform: Platform, qubits: int) -> float:
     gate = platform.gate_1q if qubits == 1 else platform.gate_2q
     return depolarising_from_fidelity(gate.fidelity, qubits)
@@ -263,5 +285,9 @@ def stored(claim: Input, sides: Sequence[Side], until: Instant) -> Input:
     span_s = seconds(until - claim.at)
     factor = math.exp(-span_s * sum(1.0 / _coherence(side, 0)[1] for side in sides))
     spread = sum(_relaxed(side, 0, claim.at, until) for side in sides)
+    for side in sides:
+        middle, half = _disturbed(side, 0, claim.at, until)
+        factor *= middle
+        spread += half / 2.0
     a, b, c = claim.correlators
     return Input((a * factor, b * factor, c), min(1.0, claim.error + spread), until)

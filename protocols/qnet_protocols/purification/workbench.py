@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 from qnet.ids import NodeId, OpId, PairId, RequestId, SlotId
 from qnet.layers import link
 from qnet.machine import Apply, Effect, Indicate, Release, Send
+from qnet.physics.attempts import NO_ATTEMPTS
 from qnet.physics.bell import Correlators, correction_gate, fidelity_from_correlators, label_xor
 from qnet.physics.gates import depolarising_from_fidelity
 from qnet.program import Draw, Gate, Measure, Program
@@ -190,19 +191,15 @@ class Workbench:
             now: this instant.
         """
         mine = Read(own, self.roles(joint), joint.started_at)
-        first, second = (mine, theirs) if self._side(remote) == 0 else (theirs, mine)
-        platforms = (self.platform, self.peers[remote])
-        one, two = platforms if self._side(remote) == 0 else platforms[::-1]
+        ends = (self._end(self.node, mine), self._end(remote, theirs))
+        first, second = ends if self._side(remote) == 0 else ends[::-1]
         ops = operations(self.circuit, joint.turns)
         label, parities = labels_after(ops, [pair.label for pair in joint.inputs])
         success = kept(self.circuit, parities, first.bits, second.bits)
         found = predict(
             ops,
             [pair.claim for pair in joint.inputs],
-            (
-                Side(one, first.roles, first.started_at, first.bits),
-                Side(two, second.roles, second.started_at, second.bits),
-            ),
+            (first, second),
             parities,
             at,
         )
@@ -222,6 +219,12 @@ class Workbench:
         )
         return success, made
 
+    def _end(self, node: NodeId, read: Read) -> Side:
+        """One end of a prediction."""
+        platform = self.platform if node == self.node else self.peers[node]
+        attempts = self.context.attempts.get(node, NO_ATTEMPTS)
+        return Side(platform, read.roles, read.started_at, read.bits, attempts)
+
     def _error(self, found: Prediction) -> float:
         if self.circuit.ones:
             # States that are not Bell-diagonal come out better than the claim, up to perfect.
@@ -231,8 +234,8 @@ class Workbench:
     def at(self, remote: NodeId, pair: Held, until: Instant) -> Input:
         """The claim of a purified pair that waits at both ends until ``until``."""
         sides = (
-            Side(self.platform, (self.platform.role_of(pair.slot),), pair.at, ()),
-            Side(self.peers[remote], (pair.far_role,), pair.at, ()),
+            self._end(self.node, Read((), (self.platform.role_of(pair.slot),), pair.at)),
+            self._end(remote, Read((), (pair.far_role,), pair.at)),
         )
         return stored(pair.claim, sides, until)
 

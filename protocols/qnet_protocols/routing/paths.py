@@ -30,9 +30,17 @@ import msgspec
 
 from qnet.hardware import Platform
 from qnet.ids import NodeId
+from qnet.physics.attempts import while_attempting
 from qnet.plan import LinkPlan, Route, RunPlan
 from qnet.seams import Routing
-from qnet.topology.paths import CutoffChoice, can_serve, choose_cutoff_s, predict, storage
+from qnet.topology.paths import (
+    CutoffChoice,
+    can_serve,
+    choose_cutoff_s,
+    predict,
+    shaking_hz,
+    storage,
+)
 
 Graph = Any
 """An undirected networkx graph; the library has no types and is imported only when routes are wanted."""
@@ -118,9 +126,15 @@ class _Map:
         links = self.links(nodes)
         platforms = [self.platforms[node] for node in nodes]
         degrees = [self.graph.degree[node] for node in nodes]
-        memories = [storage(*both) for both in zip(platforms, degrees, strict=True)]
+        inner = [
+            while_attempting(
+                storage(platforms[k], degrees[k]),
+                max(shaking_hz(platforms[k], degrees[k], link) for link in links[k - 1 : k + 1]),
+            )
+            for k in range(1, len(links))
+        ]
         cutoff_s = choose_cutoff_s(
-            links, memories[1:-1], wanted.cutoff, wanted.lost_share, wanted.success_prob
+            links, inner, wanted.cutoff, wanted.lost_share, wanted.success_prob
         )
         return predict(nodes, links, platforms, degrees, cutoff_s=cutoff_s)
 

@@ -1,0 +1,1 @@
+"""Conformance of implementations with the numbered specification (``qnet conformance``)."""

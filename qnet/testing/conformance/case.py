@@ -1,0 +1,206 @@
+"""Cases: small drivers that put a bench through its paces and name the requirements that they check.
+
+Theory
+    A case is a function of a :class:`Trial`: it makes benches, runs them and checks. It states the
+    identifiers that it checks beforehand, in which mode it looks (safety or liveness), and under
+    which fault profiles it is run. A case is a function of (target, seed, fault plan): the same
+    three give the same result, which is what replay and shrinking rest on.
+
+    A check that was never reached does not pass: its verdict is INCONCLUSIVE.
+Sources
+    Cases as data: h2spec, Autobahn; "sometimes" assertions: Antithesis; safety and liveness apart:
+    TigerBeetle's simulator.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from qnet.ids import NodeId, RequestId
+from qnet.layers import link as service
+from qnet.randomness import KeyedRandom
+from qnet.seams import LinkProtocol
+from qnet.testing.conformance.bench import Bench
+from qnet.testing.conformance.faults import ALICE, BOB, PROFILES, Plan, Scale
+from qnet.testing.conformance.matter import Luck
+from qnet.testing.conformance.parts import Line, Violation
+from qnet.testing.conformance.stage import CYCLE, FLIGHTS
+from qnet.units import Duration, Instant
+
+Mode = Literal["safety", "liveness"]
+
+CLEAN: Final = ("clean",)
+ALL: Final = tuple(PROFILES)
+HORIZON: Final = Instant(40 * CYCLE)
+SCALE: Final = Scale(Duration(sum(FLIGHTS)), Duration(CYCLE), HORIZON)
+"""Times that fault plans are made for."""
+
+
+class NotApplicable(Exception):
+    """The target does not offer what the case is about."""
+
+
+@dataclass
+class Findings:
+    """What the checks of a run found.
+
+    Attributes:
+        reached: how often each requirement was checked.
+        broken: requirement -> words of each check that failed.
+    """
+
+    reached: Counter[str] = field(default_factory=Counter)
+    broken: dict[str, list[str]] = field(default_factory=dict)
+
+
+class Trial:
+    """One run of one case.
+
+    Args:
+        protocol: under test.
+        seed: of all luck and of the order of what happens at one instant.
+        faults: the fault plan.
+        ids: requirements that the case checks.
+        explore: whether the seed also chooses the order of what happens at one instant.
+    """
+
+    def __init__(self, protocol: LinkProtocol, seed: int, faults: Plan, ids: Iterable[str]) -> None:
+        self.protocol = protocol
+        self.seed = seed
+        self.faults = faults
+        self.ids = frozenset(ids)
+        self.findings = Findings()
+        self.benches: list[Bench] = []
+
+    def random(self, purpose: str) -> KeyedRandom:
+        """Numbers for ``purpose``."""
+        return KeyedRandom(self.seed, "conformance", purpose)
+
+    def bench(self, **options: Any) -> Bench:
+        """A bench with the luck of the seed and users that accept.
+
+        Its faults are those of the trial's plan, unless the case makes faults of its own.
+        """
+        uniform = self.random("luck").uniform
+        luck = Luck(
+            success=lambda _run: 1 + int(3 * uniform()),
+            bit=lambda pair, basis: int(2 * self._keyed(f"bit:{pair}:{basis}")),
+            draw=lambda weights: _drawn(weights, uniform()),
+        )
+        defaults: dict[str, Any] = {"luck": luck, "faults": self.faults, "explore": self.seed}
+        accept = options.pop("accept", True)
+        bench = Bench(self.protocol, **{**defaults, **options})
+        self.benches.append(bench)
+        if accept:
+            bench.accept()
+        return bench
+
+    def _keyed(self, purpose: str) -> float:
+        return self.random(purpose).uniform()
+
+    def check(self, identifier: str, holds: bool, words: str) -> None:
+        """Requirement ``identifier`` was reached; does it hold here? Others than the case's are left out."""
+        if identifier not in self.ids:
+            return
+        self.findings.reached[identifier] += 1
+        if not holds:
+            self.findings.broken.setdefault(identifier, []).append(words)
+
+    def lines(self) -> list[Line]:
+        """What happened on all benches, in order."""
+        return [line for bench in self.benches for line in bench.lines]
+
+
+def _drawn(weights: tuple[float, ...], uniform: float) -> int:
+    rest = uniform * sum(weights)
+    for index, weight in enumerate(weights):
+        rest -= weight
+        if rest < 0.0:
+            return index
+    return max(index for index, weight in enumerate(weights) if weight > 0.0)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A registered case.
+
+    Attributes:
+        name: unique; what is done, in words.
+        layer: whose requirements it checks.
+        ids: the requirements.
+        mode: looks anywhere (safety) or at rest (liveness).
+        profiles: fault profiles under which it is run.
+        once: it needs one seed only: nothing in it depends on luck.
+        drive: the driver.
+    """
+
+    name: str
+    layer: str
+    ids: tuple[str, ...]
+    mode: Mode
+    profiles: tuple[str, ...]
+    once: bool
+    drive: Callable[[Trial], None]
+
+    def run(self, protocol: LinkProtocol, seed: int, faults: Plan) -> Trial:
+        """Run it once.
+
+        Raises:
+            NotApplicable: the target does not offer what it is about.
+        """
+        trial = Trial(protocol, seed, faults, self.ids)
+        try:
+            self.drive(trial)
+        except Violation as violation:
+            # The contract holds in every case, whether the case names it or not.
+            identifier = violation.identifier
+            trial.findings.reached[identifier] += 1
+            trial.findings.broken.setdefault(identifier, []).append(violation.words)
+        return trial
+
+
+CASES: Final[dict[str, Case]] = {}
+
+
+def case(
+    *ids: str,
+    mode: Mode = "liveness",
+    profiles: tuple[str, ...] = CLEAN,
+    once: bool = False,
+    layer: str = "link",
+) -> Callable[[Callable[[Trial], None]], Callable[[Trial], None]]:
+    """Register a driver that checks ``ids``."""
+
+    def register(drive: Callable[[Trial], None]) -> Callable[[Trial], None]:
+        name = drive.__name__.replace("_", "-")
+        if name in CASES:
+            raise ValueError(f"a case's name must be new, got {name} again")
+        CASES[name] = Case(name, layer, tuple(ids), mode, profiles, once, drive)
+        return drive
+
+    return register
+
+
+# ---------------------------------------------------------------- shared by cases
+
+ENDS: Final = (ALICE, BOB)
+BOTH: Final = service.BasisChoice(("X", "Z"), (1.0, 1.0))
+PAIRS: Final = (service.Ok, service.OkMeasured)
+
+
+def endings(bench: Bench, node: NodeId) -> dict[RequestId, Any]:
+    """How each request ended at ``node``."""
+    return {one.request: one for one in bench.heard(node, (service.RequestEnded, service.Err))}
+
+
+def code(ending: Any) -> service.ErrorCode | None:
+    """The code of an Err, None for anything else."""
+    return ending.code if isinstance(ending, service.Err) else None
+
+
+def delivered(ending: Any) -> int:
+    """Pairs that a RequestEnded counts, -1 for anything else."""
+    return ending.delivered if isinstance(ending, service.RequestEnded) else -1

@@ -1,0 +1,1 @@
+"""Conformance suite: checked on itself, on the built-ins and on mutants of them."""
