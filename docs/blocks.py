@@ -1,6 +1,8 @@
 """Blocks of Markdown files that can be executed, and how their output is compared.
 
-``bash`` blocks hold ``qnet`` commands, one per line. A ``text`` block right below is the output.
+``bash`` blocks hold ``qnet`` commands, one per line, and a few of Python tools: ``pytest`` and ``ruff`` are
+run, ``pip install --editable FOLDER`` does what pip would do, without a network: the folder's ``src`` is on
+the path and its entry points are known. A ``text`` block right below is the output.
 ``python`` blocks are executed; one that begins with ``# file: NAME`` is a module of an imaginary
 package, and a ``toml`` block with entry points registers it, as installing that package would.
 Everything runs in one temporary folder per document, in which ``deploy`` is the repository's.
@@ -16,11 +18,13 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[1]
 QNET: Final = (sys.executable, "-c", "from qnet.cli.main import main; raise SystemExit(main())")
 PACKAGE: Final = "package"
+TOOLS: Final = ("pytest", "ruff")
+INSTALL: Final = ["pip", "install", "--editable"]
 MODULE: Final = re.compile(r"# file: (\w+\.py)\n")
 WALL: Final = re.compile(r"simulated in [0-9.e-]+ s")
 NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?")
@@ -79,7 +83,7 @@ class Bench:
         """Execute a block; what its commands printed.
 
         Raises:
-            ValueError: a ``bash`` block holds something else than ``qnet`` commands.
+            ValueError: a ``bash`` block holds a command that cannot be executed here.
             RuntimeError: a command or the Python code failed.
         """
         match block.language:
@@ -95,17 +99,32 @@ class Bench:
 
     def _command(self, line: str) -> str:
         name, *arguments = line.split()
-        if name != "qnet":
-            raise ValueError(f"a bash block must hold qnet commands only, got {line!r}; use text")
-        return self._run([*QNET, *arguments])
+        if name == "qnet":
+            return self._run([*QNET, *arguments])
+        if name in TOOLS:
+            return self._run([sys.executable, "-m", name, *arguments])
+        if line.split()[:-1] == INSTALL:
+            return self._install(self.folder / arguments[-1])
+        raise ValueError(
+            f"a bash block must hold commands of qnet, {', '.join(TOOLS)} or {' '.join(INSTALL)!r} "
+            f"only, got {line!r}; use text"
+        )
 
-    def _register(self, project: dict[str, dict[str, dict[str, dict[str, str]]]]) -> None:
+    def _install(self, folder: Path) -> str:
+        self._register(tomllib.loads((folder / "pyproject.toml").read_text()))
+        known = self._environment["PYTHONPATH"]
+        self._environment["PYTHONPATH"] = os.pathsep.join((str(folder / "src"), known))
+        return ""
+
+    def _register(self, document: dict[str, Any]) -> None:
         """Write what installing the package would write: its entry points."""
-        info = self.package / "readme-0.dist-info"
+        project = document["project"]
+        name, version = project["name"], project["version"]
+        info = self.package / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: readme\nVersion: 0\n")
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         lines = []
-        for group, points in project["project"]["entry-points"].items():
+        for group, points in project["entry-points"].items():
             lines += [f"[{group}]", *(f"{name} = {target}" for name, target in points.items())]
         (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
 

@@ -1,8 +1,7 @@
-"""Write the tables of docs/generated/ from the code, and the outputs that README.md shows.
+"""Write docs/generated/ and docs/specification/ from the code, and the outputs that README.md shows.
 
 ``python docs/generate.py`` writes; ``python docs/generate.py --check`` says which tables are not
-fresh and ends with status 1 (``tests/docs`` compares the outputs). Nobody edits docs/generated/ by
-hand.
+fresh and ends with status 1 (``tests/docs`` compares the outputs). Nobody edits these folders by hand.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 import blocks
 import msgspec
+import seams_page
 import trace_events
 import walk
 from trace_events import line_of, markdown
@@ -37,11 +37,14 @@ from qnet.seams import (
     PurificationProtocol,
     Routing,
 )
+from qnet.testing.conformance.requirement import prose
+from qnet.validate import report
+from qnet.validate.catalogue import CASES
+from qnet.validate.verdict import compare
 from qnet.wire import codes, control
 from qnet.world.optics import AttemptRunning, UnknownLink
 
 DOCS: Final = Path(__file__).parent
-TARGET: Final = DOCS / "generated"
 README: Final = DOCS.parent / "README.md"
 DISTRIBUTION: Final = "qnet-stack"
 HEAD: Final = "<!-- Written by `make docs` from the code. Do not edit. -->\n\n"
@@ -180,6 +183,9 @@ Not exceptions: an application that iterates over pairs gets `RequestFailed` wit
 | 1 | the run failed, or two traces differ |
 | 2 | the description or the command line is wrong; nothing was started |
 | 130 | interrupted; what was recorded is kept |
+
+`qnet conformance` has its own: 0 conformant, 1 a requirement is broken, 2 some could not be decided,
+3 the command line is wrong or the suite failed.
 """
 
 
@@ -289,14 +295,28 @@ def _parameters(record: type[msgspec.Struct]) -> str:
     )
 
 
+# ---------------------------------------------------------------- validation.md
+
+
+def validation() -> str:
+    """Closed forms beside published figures; runs are left to ``qnet validate``."""
+    shown = [one for case in CASES for one in compare(case)]
+    return report.markdown(shown) + (
+        "\nThis page holds closed forms only. `qnet validate` also runs the networks of the cases.\n"
+    )
+
+
 # ---------------------------------------------------------------- writing
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
-    "messages.md": messages,
-    "errors.md": error_tables,
-    "plugins.md": plugins,
-    "states.md": walk.page,
-    "trace-events.md": trace_events.page,
+    "generated/messages.md": messages,
+    "generated/errors.md": error_tables,
+    "generated/plugins.md": plugins,
+    "generated/seams.md": seams_page.page,
+    "generated/states.md": walk.page,
+    "generated/trace-events.md": trace_events.page,
+    "generated/validation.md": validation,
+    "specification/link.md": lambda: prose("link"),
 }
 
 
@@ -305,31 +325,33 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=line_of(sys.modules[__name__]))
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     check = parser.parse_args().check
-    TARGET.mkdir(exist_ok=True)
     stale = []
     for name, page in PAGES.items():
         text = HEAD + page().rstrip() + "\n"
-        file = TARGET / name
+        file = DOCS / name
         if file.exists() and file.read_text() == text:
             continue
-        stale.append(f"docs/generated/{name}")
+        stale.append(f"docs/{name}")
         if not check:
+            file.parent.mkdir(exist_ok=True)
             file.write_text(text)
     if not check:
-        stale += _refresh_readme()
+        stale += _refresh_documents()
     for name in stale:
         sys.stdout.write(f"{'not fresh' if check else 'written'}: {name}\n")
     return 1 if check and stale else 0
 
 
-def _refresh_readme() -> list[str]:
-    """Run the blocks of README.md and mend the outputs that have changed."""
-    with tempfile.TemporaryDirectory() as folder:
-        text = blocks.refreshed(README, Path(folder))
-    if text == README.read_text():
-        return []
-    README.write_text(text)
-    return [README.name]
+def _refresh_documents() -> list[str]:
+    """Run the blocks of README.md and the guides, and mend the outputs that have changed."""
+    changed = []
+    for document in (README, *sorted((DOCS / "guides").glob("*.md"))):
+        with tempfile.TemporaryDirectory() as folder:
+            text = blocks.refreshed(document, Path(folder))
+        if text != document.read_text():
+            document.write_text(text)
+            changed.append(str(document.relative_to(DOCS.parent)))
+    return changed
 
 
 if __name__ == "__main__":

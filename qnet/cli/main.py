@@ -2,7 +2,8 @@
 
 Exit status
     0 done, 1 the run failed, 2 the description or the command line is wrong (one message, nothing
-    was started), 130 interrupted.
+    was started), 130 interrupted. ``conformance`` has its own: 0 clean, 1 broken, 2 undecided, 3 the
+    command line is wrong or the suite failed.
 
 Everything heavy is imported by the command that needs it, so that ``qnet --help`` is quick.
 """
@@ -23,6 +24,7 @@ from qnet.errors import ConfigError, PluginError, QnetError, RuntimeFault
 DONE: Final = 0
 FAILED: Final = 1
 WRONG: Final = 2
+UNUSABLE: Final = 3
 INTERRUPTED: Final = 130
 
 app = App(
@@ -45,6 +47,7 @@ Settings = Annotated[list[str] | None, Parameter(name="--set")]
 RunFolder = Annotated[Path, Parameter(name="RUN")]
 AppName = Annotated[str | None, Parameter(name="--app")]
 FaultFile = Annotated[Path | None, Parameter(name="--faults")]
+PackageKind = Literal["platform", "heralding", "link", "purification", "network", "routing", "app"]
 
 
 @app.command
@@ -194,6 +197,21 @@ def show_plugin(name: str, /) -> int:
 
 
 @app.command
+def new(kind: PackageKind, name: str, /, *, out: Path = Path()) -> int:
+    """Write an installable package with one working plug-in, its topology and its tests.
+
+    Args:
+        kind: platform, heralding, link, purification, network, routing or app.
+        name: of the plug-in; the package is called qnet-NAME.
+        out: folder in which the package's folder is made; the current one if not given.
+    """
+    from qnet.cli.creating import new_package, show_package
+
+    show_package(new_package(kind, name, out))
+    return DONE
+
+
+@app.command
 def bench(*names: str, json: bool = False, plots: Path | None = None) -> int:
     """Measure performance figures, each beside its raw limit.
 
@@ -208,6 +226,80 @@ def bench(*names: str, json: bool = False, plots: Path | None = None) -> int:
     return DONE
 
 
+@app.command
+def validate(
+    *names: str,
+    list_only: Annotated[bool, Parameter(name="--list")] = False,
+    out: Path | None = None,
+    json: bool = False,
+    no_runs: bool = False,
+) -> int:
+    """Compare the model with published experiments; exit status 1 if a figure that must hold does not.
+
+    Args:
+        names: which experiments; all if none is named.
+        list_only: list them, compute nothing.
+        out: folder for the tables as Markdown and a picture.
+        json: print one JSON object and nothing else.
+        no_runs: closed forms only, run no network.
+    """
+    from qnet.cli import validating
+
+    if list_only:
+        validating.list_cases(names, as_json=json)
+        return DONE
+    held = validating.validate(names, out=out, as_json=json, runs=not no_runs)
+    return DONE if held else FAILED
+
+
+@app.command
+def conformance(
+    target: str,
+    /,
+    *,
+    layer: str = "link",
+    only: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    case: list[str] | None = None,
+    seed: int = 1,
+    seeds: int = 5,
+    faults: str | None = None,
+    strict: bool = False,
+    report: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Hold an implementation against the numbered specification, on a virtual bench with faults.
+
+    Exit status: 0 conformant, 1 a requirement is broken, 2 some could not be decided, 3 the command
+    line is wrong or the suite failed.
+
+    Args:
+        target: an installed link protocol by name, or package:Object.
+        layer: which specification.
+        only: these requirements only, like QN-LINK-2.1-1.
+        case: these cases only, may be repeated.
+        seed: the first seed of luck, faults and order.
+        seeds: how many seeds.
+        faults: run under this fault plan only, like "lose alice>bob 3; stall bob 100..900" (picoseconds).
+        strict: a broken SHOULD fails too.
+        report: folder under which JSON, JUnit XML, HTML and traces of failures are written, numbered.
+        json: print one JSON object and nothing else.
+    """
+    from qnet.cli.conforming import conformance as conform
+
+    return conform(
+        target,
+        layer=layer,
+        only=only or (),
+        cases=case or (),
+        seed=seed,
+        seeds=seeds,
+        faults=faults,
+        strict=strict,
+        report=report,
+        as_json=json,
+    )
+
+
 def status_code(status: str) -> int:
     """Exit status for the status of a run."""
     return {"done": DONE, "failed": FAILED, "interrupted": INTERRUPTED}[status]
@@ -219,16 +311,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: of the command line; those of the process if None.
     """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    wrong = UNUSABLE if given[:1] == ["conformance"] else WRONG
     try:
         status = app(
-            sys.argv[1:] if arguments is None else list(arguments),
+            given,
             exit_on_error=False,
             print_error=False,
             result_action="return_value",
         )
         sys.stdout.flush()
     except (CycloptsError, ConfigError, PluginError) as error:
-        return _say(error, WRONG)
+        return _say(error, wrong)
     except QnetError as error:
         return _say(error, FAILED)
     except KeyboardInterrupt:
@@ -244,5 +338,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(error: Exception, status: int) -> int:
-    sys.stderr.write(f"qnet: {' '.join(str(error).split()) if status == WRONG else error}\n")
+    sys.stderr.write(
+        f"qnet: {' '.join(str(error).split()) if status in (WRONG, UNUSABLE) else error}\n"
+    )
     return status

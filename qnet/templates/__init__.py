@@ -1,0 +1,6 @@
+"""Texts from which ``qnet new`` writes packages; :mod:`qnet.cli.creating` fills them in.
+
+``common/`` is part of every package, the folder of a kind is added and wins. Each file ends with
+``.tmpl``; in it ``$name`` (of the plug-in), ``$package`` (distribution), ``$module`` (import package),
+``$group``, ``$word`` and ``$record`` are replaced.
+"""

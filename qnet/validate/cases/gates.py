@@ -1,0 +1,170 @@
+"""Gates between distant qubits over one pair (rows 6, 21).
+
+Theory
+    Remote CZ as in :mod:`qnet.physics.remote_gates`: with perfect local operations its process fidelity is the
+    fidelity of the pair; the local two-qubit gates add depolarising noise. iSWAP takes two remote gates, SWAP
+    three; process fidelities multiply to first order. Grover's search with two remote gates succeeds with
+    the average fidelity of their product, if the noise is depolarising.
+Assumptions and validity
+    Pairs are Werner states of the published fidelity; local gates depolarise with their published average
+    fidelity. Published fidelities of CZ, iSWAP and SWAP are average gate fidelities.
+Not modelled
+    Decay while pairs are made, single-qubit gates, read-out: zero in closed form and run alike.
+Units
+    Dimensionless.
+Sources
+    In each case.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from qnet.physics.bell import correlators, werner
+from qnet.physics.gates import (
+    average_from_process,
+    depolarising_from_fidelity,
+    process_from_average,
+)
+from qnet.physics.remote_gates import PERFECT, LocalNoise, average_fidelity
+from qnet.validate.case import Case, Check, Given, Published, Reading, Source, Summary
+from qnet.validate.cases.ions import SR_ETA
+
+ROUNDS: Final = 2000
+
+_PAIR, _GATES, _PAIR_RATE_HZ = 0.9689, (0.976, 0.980), 9.7
+_CZ, _ISWAP, _SWAP, _GROVER = 0.862, 0.70, 0.64, 0.71
+
+
+def spin_photon_for(pair: float) -> float:
+    """Fidelity of each spin-photon pair such that two of them make a Werner pair of this fidelity."""
+    return (1.0 + 3.0 * math.sqrt((4.0 * pair - 1.0) / 3.0)) / 4.0
+
+
+def remote_cz(pair: float, gates: tuple[float, float] | None = None) -> float:
+    """Average fidelity of a CZ over a Werner pair; ``gates``: average fidelities of the local ones."""
+    noise = (PERFECT, PERFECT)
+    if gates is not None:
+        first, second = (LocalNoise(depolarising_from_fidelity(one, 2)) for one in gates)
+        noise = (first, second)
+    return average_fidelity(correlators(werner(pair)), "CZ", *noise)
+
+
+def several(one: float, count: int) -> float:
+    """Average fidelity of ``count`` two-qubit gates of average fidelity ``one``, in a row."""
+    return average_from_process(process_from_average(one, 2) ** count, 2)
+
+
+def _node(gate: float) -> str:
+    duty = _PAIR_RATE_HZ / (SR_ETA**2 / 2.0 / 1.2e-6)
+    return (
+        f'platform = "ideal"\ngate_2q.fidelity = {gate}\nemission.wavelength_m = 422e-9\n'
+        f"emission.efficiency_prob = {SR_ETA}\nemission.interval_s = 1.2e-6\n"
+        f"emission.preparation_s = 0.5e-6\nemission.duty_prob = {duty}\n"
+        f"emission.spin_photon_fidelity = {spin_photon_for(_PAIR)}"
+    )
+
+
+NETWORK: Final = f"""
+[nodes.alice]
+{_node(_GATES[0])}
+[nodes.bob]
+{_node(_GATES[1])}
+[nodes.station]
+kind = "station"
+[links.alice-bob]
+ends = ["alice", "bob"]
+station = "station"
+length_m = 1.0
+loss_db_per_km = 0.0
+[app]
+name = "remote-gate"
+gate = "CZ"
+rounds = {ROUNDS}
+[run]
+seed = 6
+"""
+
+
+def _gate_found(summaries: Sequence[Summary]) -> Mapping[str, Reading]:
+    (summary,) = summaries
+    result = summary["app"]["results"]["alice"]["result"]
+    error = result["process_fidelity"]["stderr"]
+    return {"CZ": Reading(result["average_fidelity"], 0.8 * error)}
+
+
+MAIN: Final = Case(
+    name="main-2025",
+    title="gates teleported between two trapped-ion modules",
+    row=6,
+    source=Source("Main et al., Nature 638, 383 (2025)", "10.1038/s41586-024-08404-x", "2407.00835"),
+    given=(
+        Given("pair fidelity", _PAIR, "", "memory", "0.9689(8)"),
+        Given("local CZ", f"{_GATES[0]}, {_GATES[1]}", "", "memory", "average fidelity by node"),
+        Given("pair rate", _PAIR_RATE_HZ, "1/s", "memory", "made by the duty cycle; no effect here"),
+        Given("ion-photon fidelity", spin_photon_for(_PAIR), "", "derived", "from the pair's"),
+    ),
+    checks=(
+        Check(
+            "CZ", "P", Published(_CZ, 0.009, words="error as remembered"), 0.009,
+            "A5.4: Werner pair, two local gates that depolarise",
+            lambda: remote_cz(_PAIR, _GATES),
+            ("dephasing of the circuit qubits while pairs are made", "single-qubit gates",
+             "read-out in the middle of the circuit", "coherent errors of the local gates"),
+            must_hold=(0.85, 0.94),
+        ),
+        Check(
+            "CZ, perfect local gates", "S", Published(_CZ, 0.009, words="error as remembered"), 0.009,
+            "(4 F + 1)/5: the ceiling that the pair sets", lambda: remote_cz(_PAIR),
+            ("everything local",),
+        ),
+        Check(
+            "iSWAP", "P", Published(_ISWAP, 0.02, "memory"), 0.05,
+            "measured CZ, process fidelity squared", lambda: several(_CZ, 2),
+            ("single-qubit gates between the remote ones", "longer storage"),
+            must_hold=(_ISWAP - 0.05, _ISWAP + 0.05),
+        ),
+        Check(
+            "SWAP", "P", Published(_SWAP, 0.02, "memory"), 0.05,
+            "measured CZ, process fidelity to the third", lambda: several(_CZ, 3),
+            ("single-qubit gates between the remote ones", "longer storage"),
+            must_hold=(_SWAP - 0.05, _SWAP + 0.05),
+        ),
+        Check(
+            "Grover", "P", Published(_GROVER), 0.05,
+            "two measured CZ, depolarising: success = average fidelity", lambda: several(_CZ, 2),
+            ("single-qubit gates", "preparation and read-out"),
+        ),
+    ),
+    networks=lambda: (NETWORK,),
+    read=_gate_found,
+)  # fmt: skip
+
+_MESSENGERS, _WAN = 0.95, (0.845, 0.872)
+
+WAN: Final = Case(
+    name="wan-2019",
+    title="CNOT teleported between two zones of one trap",
+    row=21,
+    source=Source(
+        "Wan et al., Science 364, 875 (2019)", "10.1126/science.aaw9415", "1902.02891"
+    ),
+    given=(
+        Given("pair fidelity", _MESSENGERS, "", "found", "press release: magnesium pairs, 95 %"),
+    ),
+    checks=(
+        Check(
+            "process fidelity", "S",
+            Published(sum(_WAN) / 2.0, (_WAN[1] - _WAN[0]) / 2.0, words="0.845 to 0.872, 95 %"),
+            (_WAN[1] - _WAN[0]) / 2.0,
+            "that of the pair: perfect local operations", lambda: _MESSENGERS,
+            ("two gates between unlike species", "read-out and conditional gates",
+             "heating while ions are moved", "no figure of these is known to us"),
+        ),
+    ),
+)  # fmt: skip
+
+CASES: Final = (MAIN, WAN)
+"""In order of the rows."""
