@@ -135,6 +135,7 @@ class HeraldingScheme:
         messages: kinds that these machines exchange.
         rounds: heralds awaited within one attempt; a memory holds its half from the first round on.
         detectors: of a station, over all modes; the noise of a transducer spreads over them.
+        check: raises ValueError, with constraint and value, for a link that the scheme is not made for.
     """
 
     name: str
@@ -146,6 +147,7 @@ class HeraldingScheme:
     parameters: type[msgspec.Struct] = NoParameters
     rounds: int = 1
     detectors: int = 4
+    check: Callable[[LinkPlan], None] | None = None
     sources: tuple[str, ...] = ()
     api: str = API_VERSION
 

@@ -174,7 +174,7 @@ def _link(
         raise at.error(
             f"the predicted rate must be >= {LOWEST_RATE_HZ:g} pairs/s", prediction.rate_hz
         )
-    return LinkPlan(
+    plan = LinkPlan(
         name=link,
         ends=ends,
         station=NodeId(entry.station),
@@ -195,6 +195,12 @@ def _link(
         held=timing.held,
         window=lit,
     )
+    if scheme.check is not None:
+        try:
+            scheme.check(plan)
+        except ValueError as refusal:
+            raise at.key("length_m").error(str(refusal), entry.length_m) from refusal
+    return plan
 
 
 def _ends(entry: LinkEntry, nodes: Mapping[str, NodePlan], at: At) -> tuple[NodeId, NodeId]:

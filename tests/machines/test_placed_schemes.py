@@ -9,11 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from qnet.ids import NodeId
 from qnet.physics.bell import overlap
 from qnet.plan import LinkOptics, LinkPlan
 from qnet.randomness import KeyedRandom
-from qnet.seams import EndContext, HeraldingScheme, StationContext, checked_outcomes
+from qnet.seams import HeraldingScheme, checked_outcomes
 from qnet.units import Duration
 from qnet_protocols.heralding import (
     double_click,
@@ -190,23 +189,18 @@ def test_station_must_be_at_the_receiver(scheme: HeraldingScheme) -> None:
         rf"scheme {scheme.name} must have its station at the receiver, .* flights of 100 ps and 200"
     )
     with pytest.raises(ValueError, match=words):
-        scheme.make_station(StationContext(middle))
-    for end in middle.ends:
-        with pytest.raises(ValueError, match=words):
-            scheme.make_end(EndContext(NodeId(end), middle))
-    at_receiver = placed(scheme, (100, 0))
-    scheme.make_station(StationContext(at_receiver))
-    scheme.make_end(EndContext(at_receiver.ends[0], at_receiver))
+        scheme.check(middle)
+    scheme.check(placed(scheme, (100, 0)))
 
 
 @pytest.mark.parametrize("scheme", [reflection.SCHEME, microwave.SCHEME], ids=lambda one: one.name)
 def test_sender_must_have_the_longer_arm(scheme: HeraldingScheme) -> None:
     for flights, right, wrong in (((100, 0), "A", "B"), ((0, 100), "B", "A")):
-        scheme.make_station(StationContext(placed(scheme, flights, sender=right)))
+        scheme.check(placed(scheme, flights, sender=right))
         with pytest.raises(ValueError, match=rf"longer arm at the sender, end {wrong}"):
-            scheme.make_station(StationContext(placed(scheme, flights, sender=wrong)))
+            scheme.check(placed(scheme, flights, sender=wrong))
     for sender in "AB":
-        scheme.make_station(StationContext(placed(scheme, (0, 0), sender=sender)))
+        scheme.check(placed(scheme, (0, 0), sender=sender))
 
 
 @pytest.mark.parametrize(

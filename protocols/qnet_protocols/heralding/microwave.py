@@ -38,7 +38,7 @@ import msgspec
 from qnet.physics.absorption import erasure
 from qnet.physics.bell import PHI_PLUS, PSI_PLUS, Label
 from qnet.physics.microwave import half_sent
-from qnet.plan import LinkOptics
+from qnet.plan import LinkOptics, LinkPlan
 from qnet.seams import ClickOutcome, EndContext, HeraldingScheme, StationContext
 from qnet_protocols.heralding.histories import MIXED, phi, pure, with_memory_errors
 from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, MidpointStation
@@ -110,28 +110,19 @@ def sample(
 
 
 def make_end(context: EndContext) -> MidpointEnd:
-    """Physical machine of one end.
-
-    Raises:
-        ValueError: the station of the link is not at the receiver.
-    """
-    _check_placement(context)
+    """Physical machine of one end."""
     return MidpointEnd(context)
 
 
 def make_station(context: StationContext) -> MidpointStation:
-    """Station machine of one link: what the receiver knows.
-
-    Raises:
-        ValueError: the station of the link is not at the receiver.
-    """
-    _check_placement(context)
+    """Station machine of one link: what the receiver knows."""
     return MidpointStation(context.link, labels=LABELS, incarnation=context.incarnation)
 
 
-def _check_placement(context: EndContext | StationContext) -> None:
-    typed = msgspec.convert(context.link.scheme_parameters, MicrowaveParameters)
-    check_serial(context.link, NAME, sender=typed.sender)
+def check(link: LinkPlan) -> None:
+    """Refuse a link whose station is not at the receiver, by a ValueError."""
+    typed = msgspec.convert(link.scheme_parameters, MicrowaveParameters)
+    check_serial(link, NAME, sender=typed.sender)
 
 
 SCHEME: Final = HeraldingScheme(
@@ -141,6 +132,7 @@ SCHEME: Final = HeraldingScheme(
     make_end=make_end,
     make_station=make_station,
     messages=MESSAGES,
+    check=check,
     parameters=MicrowaveParameters,
     sources=(
         "Magnard et al., PRL 125, 260502 (2020)",

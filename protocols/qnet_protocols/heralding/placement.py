@@ -37,12 +37,12 @@ def check_serial(link: LinkPlan, scheme: str, sender: str = "") -> None:
     flights = link.flights
     if min(flights) != 0:
         raise ValueError(
-            f"link {link.name}: scheme {scheme} must have its station at the receiver, an arm of length "
-            f"0 (length_m = [L, 0.0]), got flights of {flights[0]} ps and {flights[1]} ps"
+            f"scheme {scheme} must have its station at the receiver, an arm of length 0 "
+            f"(length_m = [L, 0.0]), got flights of {flights[0]} ps and {flights[1]} ps"
         )
     if sender and flights["AB".index(sender)] < max(flights):
         raise ValueError(
-            f"link {link.name}: scheme {scheme} must have the longer arm at the sender, end "
+            f"scheme {scheme} must have the longer arm at the sender, end "
             f"{sender} ({link.ends['AB'.index(sender)]}), got flights of {flights[0]} ps and "
             f"{flights[1]} ps; the parameter sender names the other end"
         )

@@ -45,7 +45,7 @@ import msgspec
 
 from qnet.physics.bell import PHI_MINUS, PHI_PLUS, Label
 from qnet.physics.reflection import Pulse, reflection
-from qnet.plan import LinkOptics
+from qnet.plan import LinkOptics, LinkPlan
 from qnet.seams import ClickOutcome, EndContext, HeraldingScheme, StationContext
 from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, MidpointStation
 from qnet_protocols.heralding.placement import check_serial
@@ -110,28 +110,19 @@ def sample(
 
 
 def make_end(context: EndContext) -> MidpointEnd:
-    """Physical machine of one end.
-
-    Raises:
-        ValueError: the station of the link is not at the receiver.
-    """
-    _check_placement(context)
+    """Physical machine of one end."""
     return MidpointEnd(context)
 
 
 def make_station(context: StationContext) -> MidpointStation:
-    """Station machine of one link: what the receiver's detectors see.
-
-    Raises:
-        ValueError: the station of the link is not at the receiver.
-    """
-    _check_placement(context)
+    """Station machine of one link: what the receiver's detectors see."""
     return MidpointStation(context.link, labels=LABELS, incarnation=context.incarnation)
 
 
-def _check_placement(context: EndContext | StationContext) -> None:
-    typed = msgspec.convert(context.link.scheme_parameters, ReflectionParameters)
-    check_serial(context.link, NAME, sender=typed.sender)
+def check(link: LinkPlan) -> None:
+    """Refuse a link whose station is not at the receiver, by a ValueError."""
+    typed = msgspec.convert(link.scheme_parameters, ReflectionParameters)
+    check_serial(link, NAME, sender=typed.sender)
 
 
 SCHEME: Final = HeraldingScheme(
@@ -142,6 +133,7 @@ SCHEME: Final = HeraldingScheme(
     make_station=make_station,
     detectors=2,
     messages=MESSAGES,
+    check=check,
     parameters=ReflectionParameters,
     sources=(
         "Knaut et al., Nature 629, 573 (2024)",

@@ -41,7 +41,7 @@ import msgspec
 from qnet.physics.absorption import absorption
 from qnet.physics.bell import PHI_PLUS, Label
 from qnet.physics.heralding import double_click
-from qnet.plan import LinkOptics
+from qnet.plan import LinkOptics, LinkPlan
 from qnet.seams import ClickOutcome, EndContext, HeraldingScheme, StationContext
 from qnet_protocols.heralding.double_click import LABELS as MEASURED
 from qnet_protocols.heralding.histories import MIXED, phi, with_memory_errors
@@ -101,23 +101,18 @@ def sample(
 
 
 def make_end(context: EndContext) -> MidpointEnd:
-    """Physical machine of one end.
-
-    Raises:
-        ValueError: the station of the link is not at one of its ends.
-    """
-    check_serial(context.link, NAME)
+    """Physical machine of one end."""
     return MidpointEnd(context)
 
 
 def make_station(context: StationContext) -> MidpointStation:
-    """Station machine of one link: what the receiver sees.
-
-    Raises:
-        ValueError: the station of the link is not at one of its ends.
-    """
-    check_serial(context.link, NAME)
+    """Station machine of one link: what the receiver sees."""
     return MidpointStation(context.link, labels=LABELS, incarnation=context.incarnation)
+
+
+def check(link: LinkPlan) -> None:
+    """Refuse a link whose station is not at one of its ends, by a ValueError."""
+    check_serial(link, NAME)
 
 
 SCHEME: Final = HeraldingScheme(
@@ -127,6 +122,7 @@ SCHEME: Final = HeraldingScheme(
     make_end=make_end,
     make_station=make_station,
     messages=MESSAGES,
+    check=check,
     parameters=SenderReceiverParameters,
     sources=(
         "Ritter et al., Nature 484, 195 (2012)",
