@@ -55,6 +55,10 @@ from qnet.physics.bell import PSI_MINUS, PSI_PLUS, Label, Matrix4
 from qnet.physics.heralding import Optics, check_optics
 from qnet.physics.odd_states import OddState
 
+_DIMMEST, _BRIGHTEST = 1e-9, 0.5
+_STEPS = 100
+"""Thirds of an interval that is searched; a hundred leave nothing of it."""
+
 
 @dataclass(frozen=True)
 class SingleClick:
@@ -130,6 +134,54 @@ def single_click(
         )
     made = ideal.with_memory_errors(optics.spin_photon_a, optics.spin_photon_b)
     return SingleClick(*made, made.trace, 2.0 * made.trace, made.psi_plus_fidelity)
+
+
+def brightest(
+    optics: Optics, fidelity: float, double_excitation_prob: float = 0.0
+) -> tuple[float, float]:
+    """The largest bright-state probabilities with which a click heralds that fidelity.
+
+    Both ends send as much: alpha_A eta_A = alpha_B eta_B, the larger alpha at most 1/2. The fidelity first
+    rises with alpha, as photons outnumber dark counts, then falls, as both ends are bright.
+
+    Args:
+        optics: of the link.
+        fidelity: wanted for the heralded state, 0..1.
+        double_excitation_prob: p_2e of either end.
+
+    Raises:
+        ValueError: no bright state reaches the fidelity; the best one is named.
+    """
+
+    def ends(larger: float) -> tuple[float, float]:
+        weaker = min(optics.eta_a, optics.eta_b)
+        return larger * weaker / optics.eta_a, larger * weaker / optics.eta_b
+
+    def reached(larger: float) -> float:
+        return single_click(optics, *ends(larger), double_excitation_prob).fidelity
+
+    if min(optics.eta_a, optics.eta_b) <= 0.0:
+        raise ValueError("both ends must send light to choose a bright state, one has eta = 0")
+    low, high = math.log(_DIMMEST), math.log(_BRIGHTEST)
+    for _ in range(_STEPS):  # the one maximum of the fidelity
+        third = (high - low) / 3.0
+        if reached(math.exp(low + third)) < reached(math.exp(high - third)):
+            low += third
+        else:
+            high -= third
+    best = math.exp((low + high) / 2.0)
+    if reached(best) < fidelity:
+        raise ValueError(
+            f"fidelity must be <= {reached(best):.6f}, the best of all bright states on this link, "
+            f"got {fidelity}"
+        )
+    dim, bright = best, _BRIGHTEST
+    if reached(bright) >= fidelity:
+        return ends(bright)
+    for _ in range(_STEPS):
+        middle = math.sqrt(dim * bright)
+        dim, bright = (middle, bright) if reached(middle) >= fidelity else (dim, middle)
+    return ends(dim)
 
 
 def _check(bright_a_prob: float, bright_b_prob: float, double_excitation_prob: float) -> None:

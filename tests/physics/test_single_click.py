@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from qnet.physics.bell import PSI_MINUS, PSI_PLUS, overlap
 from qnet.physics.heralding import double_click
-from qnet.physics.single_click import single_click
+from qnet.physics.single_click import brightest, single_click
 from qnet.plan import LinkOptics
 from tests.physics.photon_enumeration import single_click_state
 
@@ -156,3 +156,40 @@ def test_refuses_an_impossible_double_excitation(value: float) -> None:
 def test_refuses_an_attempt_that_can_never_succeed() -> None:
     with pytest.raises(ValueError, match="probability > 0"):
         single_click(LinkOptics(0.0, 0.0), 0.1, 0.1)
+
+
+@pytest.mark.parametrize("optics", [
+    LinkOptics(0.02, 0.02, 0.95, 1e-6, 0.2),
+    LinkOptics(0.3, 0.05, 0.9, 1e-5, 0.1, number_resolving=True),
+    LinkOptics(1e-4, 3e-4, 1.0, 1e-7, 0.0, spin_photon_a=0.99),
+])  # fmt: skip
+@pytest.mark.parametrize("wanted", [0.7, 0.8, 0.84])
+def test_law_brightest_state_has_the_fidelity_and_no_brighter_one_has(
+    optics: LinkOptics, wanted: float
+) -> None:
+    bright = brightest(optics, wanted, 0.01)
+    assert bright[0] * optics.eta_a == pytest.approx(bright[1] * optics.eta_b)
+    assert max(bright) < 0.5
+    assert single_click(optics, *bright, 0.01).fidelity == pytest.approx(wanted, abs=1e-9)
+    for factor in (1.001, 1.05, 0.5 / max(bright)):
+        brighter = (bright[0] * factor, bright[1] * factor)
+        assert single_click(optics, *brighter, 0.01).fidelity < wanted
+        more = single_click(optics, *brighter, 0.01).success_prob
+        assert more > single_click(optics, *bright, 0.01).success_prob
+
+
+def test_brightest_state_is_one_half_at_most() -> None:
+    optics = LinkOptics(0.01, 0.02)
+    assert brightest(optics, 0.3) == pytest.approx((0.5, 0.25))
+
+
+def test_refuses_a_fidelity_out_of_reach_and_names_the_best() -> None:
+    optics = LinkOptics(1e-3, 1e-3, 0.9, 1e-5)
+    with pytest.raises(ValueError, match=r"fidelity must be <= 0\.\d{6}, .* got 0\.99") as caught:
+        brightest(optics, 0.99)
+    best = float(str(caught.value).split("<= ")[1].split(",")[0])
+    grid = [single_click(optics, a, a).fidelity for a in np.geomspace(1e-6, 0.5, 4001)]
+    assert best == pytest.approx(max(grid), abs=1e-5)
+    assert brightest(optics, best - 1e-6)[0] < 0.5
+    with pytest.raises(ValueError, match="one has eta = 0"):
+        brightest(LinkOptics(0.0, 0.1), 0.5)

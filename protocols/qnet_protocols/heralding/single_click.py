@@ -40,12 +40,13 @@ Sources
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
 
 from qnet.physics.bell import PSI_MINUS, PSI_PLUS, Label
-from qnet.physics.single_click import single_click
+from qnet.physics.single_click import brightest, single_click
 from qnet.plan import LinkOptics
 from qnet.seams import ClickOutcome, EndContext, HeraldingScheme, StationContext
 from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, MidpointStation
@@ -63,25 +64,37 @@ class SingleClickParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=T
         bright_b_prob: alpha of end B. The coherence is largest, for a given rate, where alpha * eta of
             both ends is alike.
         double_excitation_prob: chance that a bright memory sends a second photon, at either end.
+        fidelity: choose both bright states: the largest with which a click heralds that fidelity; 0: as
+            given above.
     """
 
     bright_a_prob: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.1
     bright_b_prob: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.1
     double_excitation_prob: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
+    fidelity: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
+
+
+@lru_cache(maxsize=256)
+def bright_states(optics: LinkOptics, parameters: SingleClickParameters) -> tuple[float, float]:
+    """Alpha of each end.
+
+    Raises:
+        ValueError: the fidelity that is wanted is out of reach.
+    """
+    if parameters.fidelity <= 0.0:
+        return parameters.bright_a_prob, parameters.bright_b_prob
+    return brightest(optics, parameters.fidelity, parameters.double_excitation_prob)
 
 
 def outcomes(optics: LinkOptics, parameters: SingleClickParameters) -> tuple[ClickOutcome, ...]:
     """The two successful patterns of an attempt, each with exact probability and state.
 
     Raises:
-        ValueError: a probability is out of range, or no click can ever occur.
+        ValueError: a probability is out of range, no click can ever occur, or the fidelity that is
+            wanted is out of reach.
     """
-    result = single_click(
-        optics,
-        parameters.bright_a_prob,
-        parameters.bright_b_prob,
-        parameters.double_excitation_prob,
-    )
+    bright = bright_states(optics, parameters)
+    result = single_click(optics, *bright, parameters.double_excitation_prob)
     return tuple(
         ClickOutcome(pattern, result.click_prob, label, result.state(label))
         for pattern, label in LABELS.items()
@@ -96,7 +109,7 @@ def sample(
     ``prob`` is 1: the outcome has happened. ``state`` belongs to the drawn history and is therefore
     purer than what anyone can know; its average over histories is the state of :func:`outcomes`.
     """
-    bright = (parameters.bright_a_prob, parameters.bright_b_prob)
+    bright = bright_states(optics, parameters)
     drawn = draw_attempt(optics, bright, parameters.double_excitation_prob, uniform)
     if drawn is None:
         return None
