@@ -186,6 +186,21 @@ def test_a_fidelity_that_the_direct_link_cannot_have_is_served_through_the_hub()
     assert fidelity["min"] > 0.9
 
 
+@pytest.mark.parametrize(
+    ("target", "minimum_fidelity", "served"),
+    [("atom", 0.55, True), ("atom", 0.7, False), ("chip", 0.5, False)],
+)
+def test_a_backbone_serves_what_its_hub_can_and_refuses_the_rest(
+    target: str, minimum_fidelity: float, served: bool
+) -> None:
+    """A transmon forgets in 20 us what the hub needs milliseconds for: UNSUPP, no useless pair."""
+    sets = [f"to_node={target}", f"minimum_fidelity={minimum_fidelity}", "pairs=3"]
+    plan = load(FOLDER / "shared-backbone.toml", sets, seed=2)
+    count, error, _ = delivered(plan)
+    assert count == (3 if served else 0)
+    assert ("UNSUPP" in error) is not served
+
+
 # ---------------------------------------------------------------- gates between machines (reference D3)
 
 

@@ -279,3 +279,18 @@ def test_idle_error_of_a_transmon_during_one_gate_is_below_that_of_the_gate():
     # First order in t of one idle qubit: 1 - F_pro = t/(4 T1) + t/(2 T2).
     assert idle == pytest.approx(70e-9 * (1 / (4 * 40e-6) + 1 / (2 * 20e-6)), rel=0.01)
     assert 2.0 * idle < 1.0 - process_from_average(chiplet.gate_2q.fidelity, 2)
+
+
+@pytest.mark.parametrize("time_s", [0.1, 1.0, 3.0])
+def test_a_pair_in_a_silicon_vacancy_memory_keeps_its_coherence_as_published(time_s):
+    """exp(-t / 2.1 s) of Stas et al., Science 378, 557 (2022), for one half in the nucleus (reference D6)."""
+    siv = plugins.find("qnet.platforms", "siv-harvard").platform
+    other = plugins.find("qnet.platforms", "ideal").platform
+    here, there = NodeId("here"), NodeId("there")
+    store = Store(QutipEngine(), {here: siv, there: other})
+    memory = SlotId(siv.communication_slots)
+    places = [(here, memory), (there, SlotId(0))]
+    zero = Instant(0)
+    store.create_pair(*places, bell.density_matrix(bell.werner(1.0)), zero, zero)
+    after = store.density_matrix(places, Instant(round(time_s * PS_PER_S)))
+    assert abs(after[0, 3]) == pytest.approx(0.5 * math.exp(-time_s / 2.1), rel=0.01)
