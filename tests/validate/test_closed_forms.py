@@ -39,6 +39,7 @@ def test_all_rows_are_there_once_in_order():
         4,
         5,
         6,
+        7,
         8,
         10,
         11,
@@ -224,3 +225,27 @@ def test_channels_add_up(channels):
 def test_cases_by_name_come_in_the_order_given_each_once():
     names = ["wan-2019", "stas-2022", "wan-2019"]
     assert [case.name for case in chosen(names)] == ["wan-2019", "stas-2022"]
+
+
+def test_ghz_of_four_equals_its_density_matrix():
+    """Qubits A1 A2 | B1 B2: a Werner pair on A1 B1, then CNOT A1 -> A2 and B1 -> B2 with depolarising noise."""
+    pair, fidelities = 0.9689, (0.976, 0.980)
+    bell = np.array([1, 0, 0, 1]) / math.sqrt(2)
+    werner_pair = (4 * pair - 1) / 3 * np.outer(bell, bell) + (1 - pair) / 3 * np.eye(4)
+    zero = np.diag([1.0, 0.0])
+    rho = np.kron(werner_pair, np.kron(zero, zero)).reshape((2,) * 8)  # A1 B1 A2 B2
+    rho = rho.transpose(0, 2, 1, 3, 4, 6, 5, 7).reshape(16, 16)  # A1 A2 B1 B2
+    cnot = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]])
+    for side, fidelity in enumerate(fidelities):
+        gate = np.kron(cnot, np.eye(4)) if side == 0 else np.kron(np.eye(4), cnot)
+        rho = gate @ rho @ gate.T
+        blocks = rho.reshape(4, 4, 4, 4)
+        mixing = 4 * (1 - fidelity) / 3
+        if side == 0:
+            mixed = np.kron(np.eye(4) / 4, np.trace(blocks, axis1=0, axis2=2))
+        else:
+            mixed = np.kron(np.trace(blocks, axis1=1, axis2=3), np.eye(4) / 4)
+        rho = (1 - mixing) * rho + mixing * mixed
+    ghz = np.zeros(16)
+    ghz[[0, 15]] = math.sqrt(0.5)
+    assert gates.ghz_of_four(pair, fidelities) == pytest.approx(ghz @ rho @ ghz, abs=1e-12)

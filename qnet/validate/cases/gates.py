@@ -1,10 +1,11 @@
-"""Gates between distant qubits over one pair (rows 6, 21).
+"""Gates between distant qubits over one pair, and states that they grow into (rows 6, 7, 21).
 
 Theory
     Remote CZ as in :mod:`qnet.physics.remote_gates`: with perfect local operations its process fidelity is the
     fidelity of the pair; the local two-qubit gates add depolarising noise. iSWAP takes two remote gates, SWAP
     three; process fidelities multiply to first order. Grover's search with two remote gates succeeds with
-    the average fidelity of their product, if the noise is depolarising.
+    the average fidelity of their product, if the noise is depolarising. A pair and one local CNOT per node make
+    a GHZ state of four; what one depolarised gate leaves overlaps with it by 1/8, two by 1/16.
 Assumptions and validity
     Pairs are Werner states of the published fidelity; local gates depolarise with their published average
     fidelity. Published fidelities of CZ, iSWAP and SWAP are average gate fidelities.
@@ -55,6 +56,14 @@ def remote_cz(pair: float, gates: tuple[float, float] | None = None) -> float:
 def several(one: float, count: int) -> float:
     """Average fidelity of ``count`` two-qubit gates of average fidelity ``one``, in a row."""
     return average_from_process(process_from_average(one, 2) ** count, 2)
+
+
+def ghz_of_four(pair: float, gates: tuple[float, float]) -> float:
+    """Fidelity of a GHZ state of four: a Werner pair, then one CNOT of these average fidelities per node."""
+    good = [1.0 - depolarising_from_fidelity(gate, 2) for gate in gates]
+    both = good[0] * good[1]
+    one = good[0] + good[1] - 2.0 * both
+    return both * pair + one / 8.0 + (1.0 - both - one) / 16.0
 
 
 def _node(gate: float) -> str:
@@ -166,5 +175,35 @@ WAN: Final = Case(
     ),
 )  # fmt: skip
 
-CASES: Final = (MAIN, WAN)
+# ---------------------------------------------------------------- row 7
+
+_STORED_S: Final = 10.0
+
+MAIN_GHZ: Final = Case(
+    name="main-2025b",
+    title="GHZ states of two to four ions of two species at two nodes, and their storage",
+    row=7,
+    source=Source("Main et al. (2025)", arxiv="2506.14334"),
+    given=(
+        Given("pair", _PAIR, "", "memory", "Werner; of row 6, the same two nodes"),
+        Given("local gates", "0.976, 0.980", "", "memory", "Sr-Ca, average fidelities; of row 6"),
+        Given("pairs", _PAIR_RATE_HZ, "1/s", "memory", "of row 6"),
+        Given("storage", _STORED_S, "s", "found", "about"),
+    ),
+    checks=(
+        Check(
+            "storage over creation", "S", Published(100.0, at_least=True, words="more than 100 times"), 10.0,
+            "storage x pairs per second", lambda: _STORED_S * _PAIR_RATE_HZ,
+            ("the rate of its own run, which we do not know",),
+        ),
+        Check(
+            "GHZ of four", "S", Published(0.5, at_least=True, words="entangled"), 0.0,
+            "a pair and one CNOT per node", lambda: ghz_of_four(_PAIR, _GATES),
+            ("decay while the second gate waits", "single-qubit gates", "read-out"),
+            must_hold=(0.5, 1.0),
+        ),
+    ),
+)  # fmt: skip
+
+CASES: Final = (MAIN, MAIN_GHZ, WAN)
 """In order of the rows."""
