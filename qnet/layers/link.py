@@ -27,7 +27,7 @@ class ErrorCode(enum.IntEnum):
     """Why a request failed (numbers of the reference)."""
 
     UNSUPP = 0
-    """Fidelity or time not reachable even on an idle link."""
+    """Fidelity or time not reachable even on an idle link, or a field of CREATE that this layer does not serve."""
     NOTIME = 1
     """Reachable, but not in time under the present load."""
     NORES = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -104,6 +105,23 @@ def test_what_is_written_gives_the_same_trace_in_processes(qnet, tmp_path, monke
         assert qnet("run", folder / "topology.toml", "--no-plots", "--out", "run")[0] == 0
         status, out, _ = qnet("replay", "run")
     assert (status, out[:10]) == (0, "same trace")
+
+
+@pytest.mark.slow
+def test_link_that_is_written_is_conformant_under_every_fault_profile(qnet, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = new_package("link", "spare-link", tmp_path).folder
+    with installed(folder):
+        status, out, error = qnet("conformance", "spare-link", "--seeds", 5, "--strict", "--json")
+    assert (status, error) == (0, "")
+    found = json.loads(out)["verdicts"]
+    assert found["PASS"] > 50
+    assert {name for name, count in found.items() if count} == {
+        "PASS",
+        "INFO",
+        "NOT APPLICABLE",
+        "UNTESTED",
+    }
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,11 @@ Theory
     is right.
 Late, early, impossible
     A message that was sent before its sender's crash may arrive after the news of it.
+Assumptions and validity
+    A node that is back says something at once (of another layer), so the other end's node hears of the
+    restart one light time later, unless a message of this link is faster.
 Not modelled
-    Other links of a node, noise, the reliable channels of the courier: link protocols use datagrams.
+    Other links of a node, noise.
 Units
     Picoseconds.
 """
@@ -36,7 +39,6 @@ from qnet.machine import (
     DeadlineReached,
     Indicate,
     Indicated,
-    PeerLost,
     Release,
     Request,
     Requested,
@@ -51,7 +53,7 @@ from qnet.seams import EndContext, LinkProtocol, StationContext
 from qnet.testing.conformance.faults import ALICE, BOB, STATION, NodeFault, Plan
 from qnet.testing.conformance.matter import Arm, Luck, Matter
 from qnet.testing.conformance.parts import Event, Line, Node, Violation
-from qnet.testing.conformance.post import Fate, Post, Spells
+from qnet.testing.conformance.post import COURIER, Fate, Post, Spells
 from qnet.testing.conformance.stage import MEMORY, PLATFORM, PURPOSE, SCHEME, link_plan, other
 from qnet.units import Duration, Instant
 
@@ -121,7 +123,8 @@ class Bench:
         for side, name in enumerate(self.plan.ends):
             free = {SlotId(slot): "" for slot in range(slots[side])}
             free |= {SlotId(MEMORY + slot): "" for slot in range(memory[side])}
-            self.nodes[name] = Node(name, self._machines(name, 0), slots=free)
+            courier = self._post.courier(0)
+            self.nodes[name] = Node(name, self._machines(name, 0), slots=free, courier=courier)
         self.nodes[STATION] = Node(STATION, self._machines(STATION, 0))
         for one in self._spells.all:
             self._schedule(one)
@@ -177,7 +180,7 @@ class Bench:
         self.restarted.add(name)
         if node.arm is not None:
             self.matter.abort(node, node.arm.op)
-        node.machines = {}
+        node.machines, node.courier = {}, None
         for one in (node.queue, node.waiting, node.busy):
             one.clear()
         for slot in node.slots:
@@ -196,11 +199,17 @@ class Bench:
         if name == STATION:
             return
         peer = other(name)
-        self.later(
-            self.now + self.plan.direct, lambda: self._give(peer, "link", PeerLost(name, True))
-        )
+        node.courier = self._post.courier(node.incarnation)
+        self.later(self.now + self.plan.direct, lambda: self._hears(peer, name, node.incarnation))
         for purpose in tuple(node.accepted):
             self._give(name, "link", Requested(service.Accept(peer, purpose), "app"))
+
+    def _hears(self, name: NodeId, peer: NodeId, incarnation: int) -> None:
+        """``name`` hears that ``peer`` was restarted."""
+        node = self.nodes[name]
+        if node.up:
+            node.queue += self._post.hears(node, peer, incarnation)
+            self._drain(node)
 
     # ------------------------------------------------------------ driving
 
@@ -265,6 +274,7 @@ class Bench:
                 heapq.heappop(self._heap)
             times = [self._heap[0].at] if self._heap else []
             times += [due for due in map(self._due, self.nodes.values()) if due is not None]
+            times += [due for due in map(self._repeats, self.nodes.values()) if due is not None]
             if not times or min(times) > until:
                 return self
             at = min(times)
@@ -282,6 +292,11 @@ class Bench:
                     event.run()
             fired = False
             for node in self.nodes.values():
+                repeats = self._repeats(node)
+                if repeats is not None and repeats <= self.now:
+                    node.queue += self._post.repeat(node)
+                    self._drain(node)
+                    fired = True
                 for name, machine in list(node.machines.items()):
                     due = machine.next_deadline()
                     if due is not None and due <= self.now:
@@ -296,10 +311,14 @@ class Bench:
         dues = [machine.next_deadline() for machine in node.machines.values()]
         return min((due for due in dues if due is not None), default=None)
 
+    @staticmethod
+    def _repeats(node: Node) -> int | None:
+        return None if node.courier is None else node.courier.next_deadline()
+
     def _give(self, name: NodeId, machine: str, event: Any) -> None:
         node = self.nodes[name]
         if node.up:
-            node.queue.append((machine, event))
+            node.queue += [(machine, event)] if machine != COURIER else self._post.take(node, event)
             self._drain(node)
 
     def _drain(self, node: Node) -> None:
@@ -352,7 +371,7 @@ class Bench:
     def _perform(self, node: Node, who: str, effect: Any) -> None:
         match effect:
             case Send(target, message):
-                self._post.send(node.name, target, message)
+                self._post.send(node, target, message)
             case Request(request):
                 slot = getattr(request, "slot", None)
                 if slot is not None:
@@ -437,7 +456,7 @@ class Bench:
 
     @property
     def at_rest(self) -> bool:
-        """Nothing is under way and no deadline is due."""
+        """Nothing is under way and no deadline of a machine is due."""
         waits = any(event.live for event in self._heap)
         return not waits and all(self._due(node) is None for node in self.nodes.values())
 

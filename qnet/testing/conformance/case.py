@@ -15,7 +15,7 @@ Sources
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -25,6 +25,7 @@ from qnet.randomness import KeyedRandom
 from qnet.seams import LinkProtocol
 from qnet.testing.conformance.bench import Bench
 from qnet.testing.conformance.faults import ALICE, BOB, PROFILES, Plan, Scale
+from qnet.testing.conformance.features import asked, offered, refused
 from qnet.testing.conformance.matter import Luck
 from qnet.testing.conformance.parts import Line, Violation
 from qnet.testing.conformance.stage import CYCLE, FLIGHTS
@@ -97,6 +98,27 @@ class Trial:
         if accept:
             bench.accept()
         return bench
+
+    def offers(self, fields: Mapping[str, Any]) -> bool:
+        """Whether the target serves requests with these fields of CREATE."""
+        return asked(fields) <= offered(self.protocol)
+
+    def wish(self, **fields: Any) -> dict[str, Any]:
+        """These fields of CREATE where the target serves them, else those of a plain request."""
+        return fields if self.offers(fields) else {}
+
+    def limit(self, limit_ps: int) -> int:
+        """``limit_ps`` as ``max_time``; none where the target serves none."""
+        return limit_ps if self.offers({"max_time": limit_ps}) else 0
+
+    def needs(self, *features: str) -> None:
+        """The rest of the case is about optional features.
+
+        Raises:
+            NotApplicable: the target offers none of them.
+        """
+        if not offered(self.protocol).intersection(features):
+            raise NotApplicable(refused(features))
 
     def _keyed(self, purpose: str) -> float:
         return self.random(purpose).uniform()

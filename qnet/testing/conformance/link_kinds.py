@@ -27,6 +27,7 @@ THREE: Final = service.BasisChoice(("X", "Y", "Z"), (1.0, 1.0, 1.0))
 @case("QN-LINK-3.1-1", "QN-LINK-3.1-2", "QN-LINK-3.1-3", "QN-LINK-5.1-2")
 def measured_pairs(trial: Trial) -> None:
     """Bits in random bases at both ends, from either origin."""
+    trial.needs("M")
     for origin in ENDS:
         bench = trial.bench(slots=(2, 2))
         bench.create(0, origin, "1", 12, kind="M", local=THREE, distant=THREE)
@@ -40,8 +41,9 @@ def measured_pairs(trial: Trial) -> None:
 @case("QN-LINK-3.1-1", "QN-LINK-3.1-3", "QN-LINK-3.2-1", "QN-LINK-2.1-3", "QN-LINK-5.1-2")
 def remotely_prepared_states(trial: Trial) -> None:
     """The origin measures, the peer keeps, in a communication slot or in memory."""
+    trial.needs("R")
     for origin in ENDS:
-        for store in (False, True):
+        for store in (False, trial.offers({"store": True})):
             bench = trial.bench(memory=(1, 1))
             bench.create(0, origin, "1", 4, kind="R", local=THREE, store=store)
             bench.run()
@@ -55,10 +57,12 @@ def weights_of_bases(trial: Trial) -> None:
 
     Hoeffding: P(|share - p| >= d) <= 2 exp(-2 n d^2).
     """
+    trial.needs("M", "R")
+    kind = "M" if trial.offers({"kind": "M"}) else "R"
     choices = {True: (0.9, 0.1), False: (0.25, 0.75)}
     local, distant = (service.BasisChoice(("X", "Z"), choices[one]) for one in (True, False))
     bench = quick(trial)
-    bench.create(0, ALICE, "1", SAMPLES, kind="M", local=local, distant=distant)
+    bench.create(0, ALICE, "1", SAMPLES, kind=kind, local=local, distant=distant)
     bench.run()
     for node in ENDS:
         oks = bench.heard(node, service.OkMeasured)
@@ -75,12 +79,15 @@ def weights_of_bases(trial: Trial) -> None:
 @case("QN-LINK-3.2-1", "QN-LINK-3.2-2", "QN-LINK-1.1-6", "QN-LINK-5.1-2")
 def batches_in_memory(trial: Trial) -> None:
     """Atomic requests: in full, cut off by a deadline, cancelled half-way."""
+    trial.needs("atomic")
     random = trial.random("batches")
     for fields, cancel in (
         ({}, 0),
         ({"max_time": 40 * CYCLE}, 0),
         ({}, 1 + random.below(8 * CYCLE)),
     ):
+        if not trial.offers(fields):
+            continue
         bench = trial.bench(memory=(4, 4))
         if fields:
             bench.matter.luck.success = lambda run: 1 if run == 1 else 10_000
@@ -101,6 +108,7 @@ def batches_in_memory(trial: Trial) -> None:
 @case("QN-LINK-3.2-3", "QN-LINK-4.1-2")
 def consecutive_pairs(trial: Trial) -> None:
     """Competing requests on all schedulers that the protocol has."""
+    trial.needs("consecutive")
     for parameters in _schedulers(trial):
         bench = trial.bench(protocol_parameters=parameters)
         whole = bench.create(0, ALICE, "1", 3, consecutive=True)

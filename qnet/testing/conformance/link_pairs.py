@@ -37,8 +37,11 @@ def every_label_for_every_wish(trial: Trial) -> None:
     for origin in ENDS:
         for final in FINALS:
             for store in (False, True):
+                fields: dict[str, Any] = {"final": final, "store": store}
+                if not trial.offers(fields):
+                    continue
                 bench = quick(trial, memory=(1, 1))
-                bench.create(0, origin, "1", 4, final=final, store=store)
+                bench.create(0, origin, "1", 4, **fields)
                 bench.run()
                 audit.safety(bench, trial.check)
 
@@ -55,6 +58,8 @@ def claims_of_fresh_and_stored_pairs(trial: Trial) -> None:
         {"minimum_fidelity": 0.94},
         {"kind": "M"},
     ):
+        if not trial.offers(fields):
+            continue
         bench = quick(trial, memory=(4, 4))
         bench.create(0, ALICE, "1", 3, **fields)
         bench.create(0, BOB, "2", 2, **fields)
@@ -82,6 +87,8 @@ def herald_that_one_end_misses(trial: Trial) -> None:
     for deaf in ENDS:
         for nth in (1, 2, 3):
             for fields in ({}, {"store": True}, {"kind": "M", "local": BOTH, "distant": BOTH}):
+                if not trial.offers(fields):
+                    continue
                 bench = quick(trial, faults=lose(STATION, deaf, nth), memory=(2, 2))
                 bench.create(0, ALICE, "1", 3, **fields)
                 bench.run()

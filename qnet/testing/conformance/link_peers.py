@@ -38,7 +38,7 @@ def node_without_a_free_slot(trial: Trial) -> None:
         bench = trial.bench(memory=(1, 1), **options)
         names = {
             bench.create(0, ALICE, "1", 3): 3,
-            bench.create(0, BOB, "2", 2, store=True): 2,
+            bench.create(0, BOB, "2", 2, **trial.wish(store=True)): 2,
             bench.create(start, BOB, "3", 1): 1,
         }
         bench.run()
@@ -61,6 +61,7 @@ def slot_that_comes_after_the_end(trial: Trial) -> None:
         start = random.below(4 * CYCLE)
         faults = (NodeFault("full", node, Instant(start), Instant(start + 8 * CYCLE)),)
         limit = 6 * CYCLE + random.below(8 * CYCLE) if random.uniform() < 0.5 else 0
+        limit, fields = trial.limit(limit), trial.wish(**fields)
         bench = trial.bench(memory=(3, 3), faults=faults)
         request = bench.create(0, ALICE, "1", 3, limit, **fields)
         bench.ask(start + random.below(9 * CYCLE), ENDS[random.below(2)], service.Cancel(request))
@@ -81,7 +82,10 @@ def peer_that_restarts(trial: Trial) -> None:
     lost = ENDS[random.below(2)]
     survivor = other(lost)
     bench = trial.bench(memory=(4, 4))
-    shared = [bench.create(0, ALICE, "1", 60), bench.create(0, BOB, "2", 60, store=True)]
+    shared = [
+        bench.create(0, ALICE, "1", 60),
+        bench.create(0, BOB, "2", 60, **trial.wish(store=True)),
+    ]
     start = 5 * DIRECT + random.below(20 * CYCLE)
     end = start + random.below(3 * CYCLE)
     bench.later(start, lambda: bench.crash(lost))
@@ -107,7 +111,7 @@ def peer_that_never_answers_again(trial: Trial) -> None:
     allowed = (ErrorCode.OTHER, ErrorCode.TIMEOUT, ErrorCode.EXPIRE)
     for origin in ENDS:
         for start in (0, DIRECT + 1, 2 * DIRECT + 1, 6 * CYCLE):
-            for limit in (0, 30 * CYCLE):
+            for limit in (0, trial.limit(30 * CYCLE)):
                 gone = NodeFault("partition", other(origin), Instant(start), FOR_EVER)
                 bench = trial.bench(faults=(gone,))
                 request = bench.create(0, origin, "1", 500 if not limit else 2, limit)
@@ -142,7 +146,8 @@ def _plain(trial: Trial, **options: Any) -> Bench:
     bench = trial.bench(memory=(2, 2), explore=0, **options)
     for k in range(3):
         fields = ({}, {"store": True}, {"kind": "M"}, {"max_time": 60 * CYCLE})[random.below(4)]
-        bench.create(random.below(4 * CYCLE), ENDS[k % 2], str(k), 2, **fields)
+        wish = trial.wish(**fields)
+        bench.create(random.below(4 * CYCLE), ENDS[k % 2], str(k), 2, **wish)
     return bench.run()
 
 
@@ -151,7 +156,7 @@ def message_from_a_stranger(trial: Trial) -> None:
     """What the peer says in an undisturbed run is said by the station."""
     bench = quick(trial)
     bench.create(0, ALICE, "1", 2)
-    bench.create(0, BOB, "2", 1, 60 * CYCLE)
+    bench.create(0, BOB, "2", 1, trial.limit(60 * CYCLE))
     cancelled = bench.create(0, BOB, "3", 50)
     bench.ask(30 * CYCLE, ALICE, service.Cancel(cancelled))
     bench.run()

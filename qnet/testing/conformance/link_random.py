@@ -40,9 +40,11 @@ def random_bench(trial: Trial) -> Bench:
     for number in range(2 + random.below(4)):
         node = ENDS[random.below(2)]
         limit = CYCLE + random.below(half) if random.uniform() < 0.25 else 0
-        wish = WISHES[random.below(len(WISHES))]
+        wish = trial.wish(**WISHES[random.below(len(WISHES))])
         at = random.below(half)
-        request = bench.create(at, node, str(number), 1 + random.below(3), limit, **wish)
+        request = bench.create(
+            at, node, str(number), 1 + random.below(3), trial.limit(limit), **wish
+        )
         if random.uniform() < 0.2:
             canceller = ENDS[random.below(2)]
             bench.ask(at + random.below(half), canceller, service.Cancel(request))

@@ -9,8 +9,18 @@ from qnet.layers import link as service
 from qnet.layers.link import ErrorCode
 from qnet.testing.conformance import audit
 from qnet.testing.conformance.bench import Bench
-from qnet.testing.conformance.case import ENDS, PAIRS, Trial, case, code, delivered, endings
+from qnet.testing.conformance.case import (
+    ENDS,
+    PAIRS,
+    NotApplicable,
+    Trial,
+    case,
+    code,
+    delivered,
+    endings,
+)
 from qnet.testing.conformance.faults import ALICE, BOB
+from qnet.testing.conformance.features import FEATURES, offered
 from qnet.testing.conformance.stage import CYCLE, FLIGHTS, PURPOSE, other
 
 DIRECT: Final = sum(FLIGHTS)
@@ -77,7 +87,7 @@ def undisturbed_requests_are_served_in_full(trial: Trial) -> None:
     bench = trial.bench(slots=(1 + random.below(2), 1 + random.below(2)), memory=(4, 4))
     numbers = {}
     for k in range(4):
-        fields = PLAIN[random.below(len(PLAIN))]
+        fields = trial.wish(**PLAIN[random.below(len(PLAIN))])
         number = 1 + random.below(4)
         request = bench.create(random.below(10 * CYCLE), ENDS[k % 2], str(k), number, **fields)
         numbers[request] = number
@@ -196,6 +206,7 @@ def time_that_no_link_can_keep(trial: Trial) -> None:
 @case("QN-LINK-1.3-4", "QN-LINK-1.3-6", once=True)
 def time_that_the_queue_does_not_leave(trial: Trial) -> None:
     """Behind a thousand pairs a single one is not made in ten cycles."""
+    trial.needs("max_time")
     bench = trial.bench()
     long = bench.create(0, ALICE, "1", 1000)
     request = bench.create(0, ALICE, "2", 1, 10 * CYCLE)
@@ -211,6 +222,7 @@ def time_that_the_queue_does_not_leave(trial: Trial) -> None:
 @case("QN-LINK-1.3-5", "QN-LINK-1.3-6", "QN-LINK-1.2-2", once=True)
 def more_memory_than_there_is(trial: Trial) -> None:
     """An end has four memory slots: a batch of five never fits, one of four does."""
+    trial.needs("atomic")
     words = "an atomic request for 5 pairs"
     _refused(trial, "QN-LINK-1.3-5", ErrorCode.NORES, words, number=5, atomic=True)
     bench = trial.bench(memory=(4, 4))
@@ -218,6 +230,30 @@ def more_memory_than_there_is(trial: Trial) -> None:
     bench.run()
     ended = endings(bench, ALICE).get(request)
     trial.check("QN-LINK-1.3-5", delivered(ended) == 4, f"a batch of 4 ended with {ended!r}")
+
+
+@case("QN-LINK-1.3-8", "QN-LINK-1.3-6", "QN-LINK-1.2-2", once=True)
+def features_that_are_not_offered(trial: Trial) -> None:
+    """What was refused once is refused every time: for several pairs, at other instants, behind others."""
+    missing = sorted(FEATURES.keys() - offered(trial.protocol))
+    if not missing:
+        raise NotApplicable("all optional features are offered")
+    for feature in missing:
+        for number in (1, 3):
+            fields = {**FEATURES[feature], "number": number}
+            words = f"{number} pairs with {feature}"
+            _refused(trial, "QN-LINK-1.3-8", ErrorCode.UNSUPP, words, **fields)
+        for origin in ENDS:
+            bench = quick(trial, memory=(4, 4))
+            for node in ENDS:
+                bench.create(0, node, "1", 4)
+            fields = FEATURES[feature]
+            again = [bench.create(k * CYCLE, origin, str(k), **fields) for k in range(2, 5)]
+            bench.run()
+            for request in again:
+                ended = endings(bench, origin).get(request)
+                words = f"{feature}, by {origin}, {request} behind others: ended with {ended!r}"
+                trial.check("QN-LINK-1.3-8", code(ended) == ErrorCode.UNSUPP, words)
 
 
 @case("QN-LINK-1.3-7", "QN-LINK-1.1-2", once=True)
@@ -303,13 +339,15 @@ def cancel_of_what_is_not_open(trial: Trial) -> None:
 @case("QN-LINK-1.5-2", "QN-LINK-1.1-2")
 def deadline_of_a_request_without_luck(trial: Trial) -> None:
     """No attempt ever succeeds; the deadline comes."""
+    trial.needs("max_time")
     random = trial.random("deadline")
     for origin in ENDS:
         limit = 5 * CYCLE + random.below(20 * CYCLE)
         start = random.below(3 * CYCLE)
         bench = trial.bench(memory=(2, 2))
         bench.matter.luck.success = lambda _run: 10_000
-        request = bench.create(start, origin, "1", 2, limit, store=random.uniform() < 0.5)
+        fields = trial.wish(store=random.uniform() < 0.5)
+        request = bench.create(start, origin, "1", 2, limit, **fields)
         bench.run()
         for node in ENDS:
             ends = [(at, what) for at, who, what in bench.said if who == node]
@@ -322,6 +360,7 @@ def deadline_of_a_request_without_luck(trial: Trial) -> None:
 @case("QN-LINK-1.5-2", "QN-LINK-1.5-1", "QN-LINK-1.5-3", once=True)
 def deadline_that_races_with_a_herald(trial: Trial) -> None:
     """The deadline moves across the instant at which the second pair would be delivered."""
+    trial.needs("max_time")
     second = CLICK + max(FLIGHTS) + 300_000 + CYCLE
     near = (*range(-3, 4), -min(FLIGHTS), -max(FLIGHTS), -DIRECT, DIRECT, max(FLIGHTS))
     for late in near:

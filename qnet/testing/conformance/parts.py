@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qnet.ids import NodeId, SlotId
 from qnet.machine import Acquire
+from qnet.runtime.courier import Courier
 
 if TYPE_CHECKING:
     from qnet.testing.conformance.matter import Arm
@@ -37,6 +38,7 @@ class Node:
     arm: Arm | None = None
     busy: dict[str, tuple[SlotId, ...]] = field(default_factory=dict)
     accepted: dict[int, None] = field(default_factory=dict)
+    courier: Courier | None = None
 
 
 @dataclass(order=True)

@@ -1,4 +1,14 @@
-"""How messages travel on the virtual bench: light times, and the faults of a plan."""
+"""How messages travel on the virtual bench: light times, the faults of a plan, and the node's courier.
+
+Theory
+    A message kind that is not ``reliable`` is a datagram: it meets the faults as it is. A reliable one
+    goes through the :class:`~qnet.runtime.courier.Courier` of its node, the very one of the runtime: it
+    is numbered, acknowledged, repeated and put in order, and what is repeated in vain, or was meant for
+    a peer without its memory, ends in ``PeerLost`` at both ends. Its copies and acknowledgements meet
+    the faults of the plan like any message, and count as messages of their channel.
+Not modelled
+    Couriers to and from the station, whose messages are datagrams.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +19,21 @@ from typing import Any, Final
 import msgspec
 
 from qnet.ids import NodeId
-from qnet.machine import Message, Received
-from qnet.plan import LinkPlan
+from qnet.machine import Message, PeerLost, Received
+from qnet.plan import LinkPlan, RunPlan
+from qnet.runtime.courier import Arrived, Courier, Handed
 from qnet.testing.conformance.faults import STATION, MessageFault, NodeFault, NodeWhat, Plan
-from qnet.testing.conformance.parts import Event, Flight, Violation
-from qnet.units import Instant
+from qnet.testing.conformance.parts import Event, Flight, Node, Violation
+from qnet.units import Duration, Instant
+from qnet.wire import control
+from qnet.wire.frame import encode_body
 
+COURIER: Final = "courier"
+"""Takes what comes from the other end, where the protocol has reliable messages."""
+PATIENCE: Final[Duration] = next(
+    one.default for one in msgspec.structs.fields(RunPlan) if one.name == "patience"
+)
+"""How long a courier repeats a message: as in a run that does not say."""
 OVERTAKEN: Final = 10
 """A message that is overtaken waits for the next one so many light times at the longest."""
 
@@ -78,23 +97,112 @@ class Post:
         self.sent: list[tuple[int, NodeId, NodeId, Any]] = []
         self.flights: list[Flight] = []
 
-    def send(self, source: NodeId, target: NodeId, message: Any) -> None:
+    @property
+    def reliable(self) -> bool:
+        """Some messages of the protocol are reliable: its ends have couriers."""
+        return any(kind.reliable for kind in self._kinds)
+
+    def courier(self, incarnation: int) -> Courier | None:
+        """The courier of an end that was restarted so often."""
+        if not self.reliable:
+            return None
+        return Courier(
+            incarnation=incarnation, light_time=lambda _peer: self._plan.direct, patience=PATIENCE
+        )
+
+    def send(self, source: Node, target: NodeId, message: Any) -> None:
         """Send it, as the faults let it."""
-        now = self._clock()
-        decoded = self._wire(source, message)
+        now = Instant(self._clock())
+        decoded = self._wire(source.name, message)
         number = self._by_type[type(message)]
         self._by_type[type(message)] += 1
+        self.sent.append((now, source.name, target, message))
+        fate = self._fate
+        extras = (0,) if fate is None else fate(source.name, target, message, number)
+        if source.courier is None or target == STATION:
+            machine = "station" if target == STATION else message.kind.partition(".")[0]
+            event = Received(source.name, message.kind, decoded, now)
+            self._carry(source.name, target, repr(message), message.kind, machine, event, extras)
+            return
+        body = encode_body(message)
+        post = control.Post(target, message.kind, 0, body)
+        if message.reliable:
+            post = source.courier.send(target, message.kind, body, now)
+        envelope = self._envelope(source, post)
+        self._carry(source.name, target, repr(message), message.kind, COURIER, envelope, extras)
+
+    # ------------------------------------------------------------ the courier of a node
+
+    def take(self, node: Node, envelope: control.Envelope) -> list[tuple[str, Any]]:
+        """What an envelope from the other end brings to which machine: as the runtime's mail does it."""
+        assert node.courier is not None
+        lost = node.courier.meet(envelope)
+        handed = Handed(envelopes=[envelope])
+        if envelope.number or envelope.kind == Arrived.kind:
+            handed = node.courier.take(envelope, Instant(self._clock()))
+        handed.lost[:0] = lost
+        return self._handed(node, handed)
+
+    def repeat(self, node: Node) -> list[tuple[str, Any]]:
+        """Send again what is due; what the machines hear of it."""
+        assert node.courier is not None
+        return self._handed(node, node.courier.repeat(Instant(self._clock())))
+
+    def hears(self, node: Node, peer: NodeId, incarnation: int) -> list[tuple[str, Any]]:
+        """What the machines of ``node`` hear when anything comes from the restarted ``peer``."""
+        if node.courier is None:
+            return [("link", PeerLost(peer, True))]
+        now, nothing = Instant(self._clock()), msgspec.Raw(b"")
+        said = control.Envelope(peer, "", 0, now, nothing, incarnation=incarnation)
+        return self._handed(node, Handed(node.courier.meet(said)))
+
+    def _handed(self, node: Node, handed: Handed) -> list[tuple[str, Any]]:
+        for post in handed.posts:
+            words = f"{post.kind} of connection {post.epoch}, {post.number}, by its courier"
+            envelope = self._envelope(node, post)
+            self._carry(node.name, post.target, words, post.kind, COURIER, envelope, (0,))
+        events: list[tuple[str, Any]] = [("link", lost) for lost in handed.lost]
+        for lost in handed.lost:
+            self._note(node.name, f"hears {lost!r}")
+        for envelope in handed.envelopes:
+            kind = next(one for one in self._kinds if one.kind == envelope.kind)
+            message = msgspec.msgpack.decode(envelope.body, type=kind)
+            event = Received(envelope.source, envelope.kind, message, envelope.sent_at)
+            events.append((envelope.kind.partition(".")[0], event))
+        return events
+
+    def _envelope(self, source: Node, post: control.Post) -> control.Envelope:
+        return control.Envelope(
+            source.name,
+            post.kind,
+            0,
+            Instant(self._clock()),
+            post.body,
+            post.epoch,
+            post.number,
+            source.incarnation,
+        )
+
+    def _carry(
+        self,
+        source: NodeId,
+        target: NodeId,
+        words: str,
+        kind: str,
+        machine: str,
+        event: Any,
+        extras: tuple[int, ...],
+    ) -> None:
+        now = self._clock()
         channel = (source, target)
         self._by_channel[channel] += 1
         nth = self._by_channel[channel]
-        self.sent.append((now, source, target, message))
-        self._note(source, f"sends {target} number {nth}, {message!r}")
-        flight = Flight(now, source, target, message.kind.partition("/")[2].partition("@")[0])
+        self._note(source, f"sends {target} number {nth}, {words}")
+        flight = Flight(now, source, target, kind.partition("/")[2].partition("@")[0])
         self.flights.append(flight)
         stall = self._spells.get("stall", source, now)
         left = now if stall is None else stall.end
         arrival = left + self._light_time(source, target)
-        extras = (0,) if self._fate is None else self._fate(source, target, message, number)
         fault = self._faults.get((source, target, nth))
         what = "" if fault is None else fault.what
         cut = any(self._spells.get("partition", name, left) is not None for name in channel)
@@ -106,8 +214,6 @@ class Post:
         if fault is not None and what == "delay":
             extras = tuple(extra + fault.by for extra in extras)
         self._let_pass(channel, now, arrival)
-        machine = "station" if target == STATION else message.kind.partition(".")[0]
-        event = Received(source, message.kind, decoded, Instant(now))
         waits = OVERTAKEN * self._light_time(source, target) if what == "overtake" else 0
         for extra in extras:
             one = self._later(

@@ -35,6 +35,7 @@ class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         testability: whether a case can decide it.
         text: the sentence.
         why: why no case can decide it; empty otherwise.
+        needs: optional features it is about; it applies where the target offers one of them.
     """
 
     id: Identifier
@@ -43,6 +44,7 @@ class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     testability: Testability
     text: str
     why: str = ""
+    needs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.testability == "not testable") != bool(self.why):
@@ -109,4 +111,5 @@ def prose(layer: Layer) -> str:
 
 def _paragraph(one: Requirement) -> str:
     why = f" ({one.why})" if one.why else ""
-    return f"**{one.id}** ({one.level}, {one.role}). {one.text} *{one.testability}*{why}.\n"
+    where = f", where the link offers {' or '.join(one.needs)}" if one.needs else ""
+    return f"**{one.id}** ({one.level}, {one.role}{where}). {one.text} *{one.testability}*{why}.\n"

@@ -10,7 +10,7 @@ Theory
     INFO           a MAY: whether the target does it
     PASS           checked at least once, never broken
     INCONCLUSIVE   no run reached what it is about, or there were too few samples
-    NOT APPLICABLE the target does not offer what it is about
+    NOT APPLICABLE the target does not offer what it is about: see :mod:`.features`
     UNTESTED       no case can decide it (the register says why)
     ERROR          the suite itself failed
     ============== ===========================================================================
@@ -39,11 +39,12 @@ from qnet.seams import LinkProtocol
 from qnet.testing.conformance import faults as plans
 from qnet.testing.conformance.case import CASES, SCALE, Case, NotApplicable
 from qnet.testing.conformance.faults import NodeFault, Plan
+from qnet.testing.conformance.features import offered, refused
 from qnet.testing.conformance.parts import Flight, Line
 from qnet.testing.conformance.requirement import Layer, Requirement, register
 from qnet.units import Duration, Instant
 
-SUITE_VERSION: Final = "1"
+SUITE_VERSION: Final = "2"
 """Changes when a case or a profile changes what it does."""
 
 Verdict = Literal[
@@ -217,7 +218,8 @@ def run(
         progress(result)
         if wish.quick and _caught(result, wish):
             break
-    judgements = [_judge(one, results, wish) for one in _wanted(wish, results)]
+    offers = offered(target.protocol)
+    judgements = [_judge(one, results, wish, offers) for one in _wanted(wish, results)]
     failures = []
     for judged in judgements:
         if judged.verdict in ("FAIL", "NON-STRICT"):
@@ -284,7 +286,9 @@ def _caught(result: CaseResult, wish: Wish) -> bool:
     return any(not wish.only or one in wish.only for one in result.failures)
 
 
-def _judge(requirement: Requirement, results: Iterable[CaseResult], wish: Wish) -> Judgement:
+def _judge(
+    requirement: Requirement, results: Iterable[CaseResult], wish: Wish, offers: frozenset[str]
+) -> Judgement:
     identifier = requirement.id
     about = [one for one in results if identifier in one.case.ids or identifier in one.failures]
     reached = sum(one.reached[identifier] for one in about)
@@ -306,6 +310,8 @@ def _judge(requirement: Requirement, results: Iterable[CaseResult], wish: Wish) 
         return verdict("UNTESTED", requirement.why)
     if reached:
         return verdict("PASS", "")
+    if requirement.needs and about and not set(requirement.needs) & offers:
+        return verdict("NOT APPLICABLE", refused(requirement.needs))
     reasons = [one.inapplicable for one in about if one.inapplicable]
     if reasons and len(reasons) == len(about):
         return verdict("NOT APPLICABLE", reasons[0])
