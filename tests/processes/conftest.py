@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,8 +26,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def fleet(tmp_path: Path, site: Path) -> Iterator[Fleet]:
-    """Starts runs in their own processes; nothing of them may be left afterwards."""
+    """Starts runs in their own processes; nothing of them may be left afterwards.
+
+    Children inherit an ignored SIGINT, e.g. from nohup or a shell's background job; a user's terminal does
+    not ignore it.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     started = Fleet(tmp_path, dict(os.environ))
     yield started
     left = started.close()
+    signal.signal(signal.SIGINT, before)
     assert left == [], "processes of a run outlived the test"
