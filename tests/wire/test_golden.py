@@ -49,6 +49,7 @@ from qnet_protocols.apps import (
 )
 from qnet_protocols.heralding import midpoint
 from qnet_protocols.link import messages as egp
+from qnet_protocols.link.one_by_one import messages as one_by_one
 from qnet_protocols.network import messages as qnp
 from qnet_protocols.network import rulesets_messages as rulesets
 from qnet_protocols.network.rulesets_rules import RuleSetId, compose
@@ -225,6 +226,13 @@ SAMPLES: list[Any] = [
     egp.NoSlot(LINK, ATTEMPT),
     egp.HaveSlot(LINK, ATTEMPT, True),
     egp.RoundOutcome(LINK, 42, "Y", 1),
+    one_by_one.Propose(LINK, REQUEST, 20, 7, Instant(0), 1, 0),
+    one_by_one.Answered(LINK, REQUEST, 4),
+    one_by_one.Begin(LINK, REQUEST, 17, 42),
+    one_by_one.Told(LINK, 42, True),
+    one_by_one.GiveUp(LINK, REQUEST),
+    one_by_one.Ended(LINK, REQUEST, True),
+    one_by_one.Knock(LINK),
     qnp.Install(
         CIRCUIT,
         (ALICE, BOB),

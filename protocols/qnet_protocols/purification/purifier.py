@@ -64,6 +64,7 @@ from qnet.machine import (
 )
 from qnet.seams import PurifierContext
 from qnet.units import Instant
+from qnet_protocols.purification.admission import refusal_of
 from qnet_protocols.purification.circuit import Circuit
 from qnet_protocols.purification.holdings import PurificationParameters
 from qnet_protocols.purification.messages import (
@@ -162,7 +163,7 @@ class Purifier:
             case link.Create() | link.Cancel() if not bench.parameters.rounds:
                 return [Request(request, to=bench.below)]
             case link.Create():
-                refusal = self._refusal(request)
+                refusal = refusal_of(request, bench)
                 if refusal is not None:
                     code, detail = refusal
                     err = link.Err(
@@ -186,39 +187,6 @@ class Purifier:
         if work.terms.origin:
             return self._origin.end(work, cancelled=True)
         return [Send(work.terms.remote, Stop(self._bench.below, wanted))]
-
-    def _refusal(self, create: link.Create) -> tuple[ErrorCode, str] | None:
-        """Why a request cannot be served, None if it can."""
-        bench = self._bench
-        if create.number < 1:
-            return ErrorCode.CREATE, f"number must be >= 1, got {create.number}"
-        if not 0.0 <= create.minimum_fidelity <= 1.0:
-            return (
-                ErrorCode.CREATE,
-                f"minimum_fidelity must obey 0 <= F <= 1, got {create.minimum_fidelity}",
-            )
-        if create.max_time < 0:
-            return ErrorCode.CREATE, f"max_time must be >= 0 ps, got {create.max_time}"
-        if create.request in bench.works:
-            return ErrorCode.CREATE, f"request must be new, got {create.request}"
-        if create.remote not in bench.peers:
-            known = ", ".join(sorted(bench.peers)) or "none"
-            return (
-                ErrorCode.CREATE,
-                f"remote must be a node that {bench.below} reaches ({known}), got {create.remote}",
-            )
-        for what, wanted in (
-            ("kind must be K, M or R", create.kind == "E"),
-            ("atomic must be false", create.atomic),
-            ("consecutive must be false", create.consecutive),
-            ("test_share must be 0", create.test_share > 0.0),
-            ("final must be left out for pairs that are measured",
-             create.final is not None and create.kind != "K"),
-        ):  # fmt: skip
-            if wanted:
-                return ErrorCode.UNSUPP, f"{what} where pairs are purified, got {create!r}"
-        small = bench.too_small(create.remote, stored=create.store)
-        return (ErrorCode.NORES, small) if small else None
 
     def _stop_below(self) -> list[Effect]:
         """Refuse raw pairs below once nobody here takes them any more."""
