@@ -8,6 +8,7 @@ link layer's fidelity estimate. Fidelities of gates are *average gate* fidelitie
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import msgspec
 
@@ -28,6 +29,17 @@ class Operation(_Sheet, frozen=True):
 
     duration_s: float
     fidelity: float = 1.0
+
+
+Entangler = Literal["any", "CNOT", "CZ", "ZZ", "XX"]
+"""The two-qubit gate that a processor does in one go, named in :mod:`qnet.physics.native`; "any": what is asked."""
+
+
+class Coupling(_Sheet, frozen=True):
+    """Two slots of a processor that interact, and the gate between them, an entangler of its own figures."""
+
+    slots: tuple[int, int]
+    gate: Operation
 
 
 class Readout(_Sheet, frozen=True):
@@ -69,12 +81,20 @@ class Emission(_Sheet, frozen=True):
 class Platform(_Sheet, frozen=True, omit_defaults=True):
     """One processor.
 
-    Slots are numbered from 0: first the communication qubits, then the memory qubits.
+    Slots are numbered from 0: first the communication qubits, then the memory qubits. The fields with a
+    default are left out of plans where they have it.
 
     Attributes:
+        gate_1q: a pulse on one qubit, any rotation.
+        gate_2q: the entangler, between any two slots (of no use where ``couplings`` are given).
         attempt_dephasing_prob: chance p < 1/2 that an entangling attempt of this node, on whichever of its
             links, flips the phase of a qubit in a memory slot (of each of them); coherence (1 - 2p)^N after
-            N attempts, 1/e after -1/ln(1 - 2p) of them. Left out of plans where it is 0.
+            N attempts, 1/e after -1/ln(1 - 2p) of them.
+        entangler: what ``gate_2q`` does; other gates are compiled to it (:mod:`qnet.physics.native`).
+        virtual_z: rotations about Z are changes of frame, which take no time and make no error.
+        couplings: the slots that interact, each two with a gate of their own; none: all, by ``gate_2q``.
+        transport: what brings two qubits together before each two-qubit gate (its fidelity is that of one
+            qubit, and both suffer); None where they need not move.
     """
 
     species: str
@@ -88,6 +108,10 @@ class Platform(_Sheet, frozen=True, omit_defaults=True):
     readout: Readout
     emission: Emission
     attempt_dephasing_prob: float = 0.0
+    entangler: Entangler = "any"
+    virtual_z: bool = False
+    couplings: tuple[Coupling, ...] = ()
+    transport: Operation | None = None
 
     @property
     def slots(self) -> int:
@@ -103,9 +127,21 @@ class Platform(_Sheet, frozen=True, omit_defaults=True):
         slots = self.communication_slots
         return slots // links if slots >= links else slots
 
+    def communication_of(self, index: int, links: int) -> range:
+        """Communication slots of one of so many links, counted in order of name: own ones, or a common pool."""
+        slots = self.communication_slots
+        return range(index, slots, links) if slots >= links else range(slots)
+
     def coherence_of(self, slot: int) -> Coherence:
         """Memory times of one slot."""
         return self.communication if slot < self.communication_slots else self.memory
+
+    def gate_between(self, first: int, second: int) -> Operation | None:
+        """The entangler of two slots, None if they do not interact."""
+        if not self.couplings:
+            return self.gate_2q
+        both = {first, second}
+        return next((one.gate for one in self.couplings if set(one.slots) == both), None)
 
 
 class Switch(_Sheet, frozen=True):

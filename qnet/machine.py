@@ -152,10 +152,15 @@ class Abort(Record, frozen=True):
 
 
 class Acquire(Record, frozen=True):
-    """Ask for a free slot of a role ("communication" or "memory"); :class:`Acquired` follows when free."""
+    """Ask for a free slot of a role ("communication" or "memory"); :class:`Acquired` follows when free.
+
+    ``near``: one that interacts with one of these slots, where not all do. A memory slot for a link
+    always interacts with a communication slot that the link may get.
+    """
 
     token: str
     role: str = "communication"
+    near: tuple[SlotId, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Release(Record, frozen=True):

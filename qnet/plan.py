@@ -6,7 +6,7 @@ data (msgpack-able), so a run folder can keep it and ``qnet replay`` can run it 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -15,6 +15,9 @@ from qnet.ids import LinkId, NodeId
 from qnet.physics.attempts import AttemptNoise, worst
 from qnet.physics.windows import nth_lit
 from qnet.units import Duration, Instant
+
+ENGINE: Final = "qutip"
+"""The quantum engine of a run that names none."""
 
 
 class _Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,6 +144,7 @@ class LinkPlan(_Plan, frozen=True):
         held: how long before its last photon leaves a memory already holds its half; 0 unless an attempt
             has several rounds.
         window: when the switch of the station connects the link, None for always.
+        lifetimes_s: of the photons behind the modulators that shape them; left out where there is none.
         correction: how long each end needs for one single-qubit gate.
         purification: applied to the link's pairs before anybody gets them, None for none.
     """
@@ -162,6 +166,12 @@ class LinkPlan(_Plan, frozen=True):
     purification: PurificationPlan | None = None
     held: Duration = Duration(0)
     window: Window | None = None
+    lifetimes_s: tuple[float, float] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def dark(self) -> Duration:
+        """Longest time for which the switch of the station does not connect the link."""
+        return Duration(0) if self.window is None else self.window.dark
 
     @property
     def offered(self) -> tuple[tuple[float, float, float], float]:
@@ -247,6 +257,23 @@ class Impair(_Plan, frozen=True, tag="impair", tag_field="fault"):
     end: Instant | None = None
 
 
+class Single(_Plan, frozen=True, tag="single", tag_field="fault"):
+    """What happens to one message: it is lost, comes twice, or comes late.
+
+    Attributes:
+        number: of the message on the channel from ``source`` to ``target``, from 1, in the first life of the
+            sender; what its courier sends counts too.
+        late: how much later than light it comes; of a doubled one, its second copy.
+    """
+
+    name: str
+    source: NodeId
+    target: NodeId
+    number: int
+    what: Literal["lose", "double", "delay"]
+    late: Duration = Duration(0)
+
+
 class Partition(_Plan, frozen=True, tag="partition", tag_field="fault"):
     """No message passes between ``nodes`` and the others from ``start`` until ``end``."""
 
@@ -286,7 +313,7 @@ class Cut(_Plan, frozen=True, tag="cut", tag_field="fault"):
     end: Instant | None
 
 
-Fault = Impair | Partition | Crash | Stall | Cut
+Fault = Impair | Single | Partition | Crash | Stall | Cut
 
 
 class RunPlan(_Plan, frozen=True):
@@ -300,6 +327,7 @@ class RunPlan(_Plan, frozen=True):
         network_layer: its protocol and routes, None for a network of neighbours only.
         faults: what goes wrong and when; with any, reliable messages are repeated until they arrive.
         patience: how long a reliable message is repeated before the peer counts as lost.
+        engine: what holds the quantum state; left out for :data:`ENGINE`.
     """
 
     network: str
@@ -314,6 +342,12 @@ class RunPlan(_Plan, frozen=True):
     network_layer: NetworkPlan | None = None
     faults: tuple[Fault, ...] = ()
     patience: Duration = Duration(500_000_000_000)
+    engine: str | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def engine_name(self) -> str:
+        """Which engine holds the quantum state."""
+        return ENGINE if self.engine is msgspec.UNSET else self.engine
 
     def node(self, name: str) -> NodePlan:
         """The node of that name."""

@@ -5,6 +5,9 @@ Theory
     of their seam. A topology mentions a name; only then is that plug-in imported. A name that no
     topology mentions costs nothing and cannot run code. Discovery reads the metadata of the
     installed packages once per process (a few milliseconds).
+
+    A name with a colon is ``package.module:Object``: a record that nobody has installed, of a package
+    that Python finds. It may have any name of its own.
 Not modelled
     Priorities: two packages that give the same name in one group are an error that names both.
 Sources
@@ -14,11 +17,12 @@ Sources
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Final, Literal, overload
+from typing import Any, Final, Literal, overload
 
 from qnet.errors import PluginError
 from qnet.seams import (
@@ -29,47 +33,67 @@ from qnet.seams import (
     NetworkProtocol,
     PlatformSheet,
     PurificationProtocol,
+    QuantumEngine,
     Routing,
+    Scheduler,
+    StationSheet,
+    Transport,
 )
 
 Group = Literal[
     "qnet.platforms",
+    "qnet.stations",
     "qnet.heralding",
     "qnet.links",
+    "qnet.schedulers",
     "qnet.purification",
     "qnet.networks",
     "qnet.routing",
     "qnet.apps",
+    "qnet.engines",
+    "qnet.transports",
 ]
 PluginRecord = (
     PlatformSheet
+    | StationSheet
     | HeraldingScheme
     | LinkProtocol
+    | Scheduler
     | PurificationProtocol
     | NetworkProtocol
     | Routing
     | App
+    | QuantumEngine
+    | Transport
 )
 
 GROUPS: Final[Mapping[str, type[PluginRecord]]] = {
     "qnet.platforms": PlatformSheet,
+    "qnet.stations": StationSheet,
     "qnet.heralding": HeraldingScheme,
     "qnet.links": LinkProtocol,
+    "qnet.schedulers": Scheduler,
     "qnet.purification": PurificationProtocol,
     "qnet.networks": NetworkProtocol,
     "qnet.routing": Routing,
     "qnet.apps": App,
+    "qnet.engines": QuantumEngine,
+    "qnet.transports": Transport,
 }
 """Entry-point group of each seam and the record that it holds."""
 
 WORDS: Final[Mapping[str, str]] = {
     "qnet.platforms": "platform",
+    "qnet.stations": "station sheet",
     "qnet.heralding": "heralding scheme",
     "qnet.links": "link protocol",
+    "qnet.schedulers": "scheduler",
     "qnet.purification": "purification protocol",
     "qnet.networks": "network protocol",
     "qnet.routing": "path selection",
     "qnet.apps": "application",
+    "qnet.engines": "quantum engine",
+    "qnet.transports": "transport",
 }
 """What each seam is called in a sentence."""
 
@@ -96,9 +120,13 @@ class CatalogueEntry:
 @overload
 def find(group: Literal["qnet.platforms"], name: str) -> PlatformSheet: ...
 @overload
+def find(group: Literal["qnet.stations"], name: str) -> StationSheet: ...
+@overload
 def find(group: Literal["qnet.heralding"], name: str) -> HeraldingScheme: ...
 @overload
 def find(group: Literal["qnet.links"], name: str) -> LinkProtocol: ...
+@overload
+def find(group: Literal["qnet.schedulers"], name: str) -> Scheduler: ...
 @overload
 def find(group: Literal["qnet.purification"], name: str) -> PurificationProtocol: ...
 @overload
@@ -107,6 +135,10 @@ def find(group: Literal["qnet.networks"], name: str) -> NetworkProtocol: ...
 def find(group: Literal["qnet.routing"], name: str) -> Routing: ...
 @overload
 def find(group: Literal["qnet.apps"], name: str) -> App: ...
+@overload
+def find(group: Literal["qnet.engines"], name: str) -> QuantumEngine: ...
+@overload
+def find(group: Literal["qnet.transports"], name: str) -> Transport: ...
 def find(group: Group, name: str) -> PluginRecord:
     """Load the plug-in ``name`` of ``group``, and nothing else.
 
@@ -115,6 +147,8 @@ def find(group: Group, name: str) -> PluginRecord:
             packages give the same name, the import fails, or the record has another type, name or
             interface version than its seam asks for.
     """
+    if ":" in name:
+        return _by_path(group, name)
     points = _points(group).get(name)
     if points is None:
         raise PluginError(unknown(group, name))
@@ -124,6 +158,11 @@ def find(group: Group, name: str) -> PluginRecord:
 def names(group: Group) -> tuple[str, ...]:
     """Names in ``group``, sorted. Nothing is imported."""
     return tuple(sorted(_points(group)))
+
+
+def exists(group: Group, name: object) -> bool:
+    """Whether :func:`find` has somewhere to look: an installed name, or ``package:Object``."""
+    return isinstance(name, str) and (":" in name or name in _points(group))
 
 
 def unknown(group: Group, name: str) -> str:
@@ -189,22 +228,45 @@ def _load(group: str, name: str, points: Sequence[EntryPoint]) -> PluginRecord:
         raise PluginError(
             f"{what} of {_giver(point)} cannot be loaded: {type(failure).__name__}: {failure}"
         ) from failure
+    wrong = _fault(group, record)
+    if not wrong and record.name != name:
+        wrong = f"must call itself by its entry point's name, got {record.name!r}"
+    if wrong:
+        raise PluginError(f"{what} of {_giver(point)} {wrong}")
+    found: PluginRecord = record
+    return found
+
+
+def _by_path(group: str, path: str) -> PluginRecord:
+    """The record that ``package.module:Object`` names."""
+    if group not in GROUPS:
+        raise PluginError(f"a plug-in group must be one of {', '.join(GROUPS)}, got {group!r}")
+    what = f"{WORDS[group]} {path!r}"
+    module, _, name = path.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except Exception as failure:
+        # Foreign code, as in _load.
+        raise PluginError(
+            f"{what} cannot be loaded: {type(failure).__name__}: {failure}"
+        ) from failure
+    wrong = _fault(group, found)
+    if wrong:
+        raise PluginError(f"{what} {wrong}")
+    record: PluginRecord = found
+    return record
+
+
+def _fault(group: str, record: Any) -> str:
+    """Why ``record`` is not one of its seam and of this interface, "" if it is."""
     expected = GROUPS[group]
     if not isinstance(record, expected):
-        raise PluginError(
-            f"{what} of {_giver(point)} must be a {expected.__name__}, got {type(record).__name__}"
-        )
+        return f"must be a {expected.__name__}, got {type(record).__name__}"
     if record.api != API_VERSION:
-        raise PluginError(
-            f"{what} of {_giver(point)} is made for plug-in interface {record.api!r}, "
-            f"this qnet offers {API_VERSION!r}"
-        )
-    if record.name != name:
-        raise PluginError(
-            f"{what} of {_giver(point)} must call itself by its entry point's name, "
-            f"got {record.name!r}"
-        )
-    return record
+        return f"is made for plug-in interface {record.api!r}, this qnet offers {API_VERSION!r}"
+    return ""
 
 
 def _origin(point: EntryPoint) -> tuple[str, str]:

@@ -7,12 +7,16 @@ by the name that a topology mentions (:mod:`qnet.plugins`) and never imports it 
 seam                entry-point group       record
 =================== ======================= ==================================
 processor platform  ``qnet.platforms``      :class:`PlatformSheet`
+heralding station   ``qnet.stations``       :class:`StationSheet`
 heralding scheme    ``qnet.heralding``      :class:`HeraldingScheme`
 link protocol       ``qnet.links``          :class:`LinkProtocol`
+link scheduler      ``qnet.schedulers``     :class:`Scheduler`
 purification        ``qnet.purification``   :class:`PurificationProtocol`
 network protocol    ``qnet.networks``       :class:`NetworkProtocol`
 path selection      ``qnet.routing``        :class:`Routing`
 application         ``qnet.apps``           :class:`App`
+quantum engine      ``qnet.engines``        :class:`QuantumEngine`
+transport           ``qnet.transports``     :class:`Transport`
 =================== ======================= ==================================
 """
 
@@ -22,13 +26,15 @@ import cmath
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from socket import socket
+from typing import Any, Final, Literal
 
 import msgspec
 
 from qnet.errors import PluginError
-from qnet.hardware import Platform
+from qnet.hardware import Platform, Station
 from qnet.ids import LinkId, NodeId
+from qnet.layers.scheduling import SchedulerContext, Waiting
 from qnet.machine import Machine, Message
 from qnet.physics.attempts import NO_ATTEMPTS, AttemptNoise
 from qnet.physics.bell import LABELS
@@ -65,6 +71,17 @@ class PlatformSheet:
     name: str
     title: str
     platform: Platform
+    figures: tuple[Figure, ...]
+    api: str = API_VERSION
+
+
+@dataclass(frozen=True)
+class StationSheet:
+    """A heralding station: the numbers of its detectors and where each of them comes from."""
+
+    name: str
+    title: str
+    station: Station
     figures: tuple[Figure, ...]
     api: str = API_VERSION
 
@@ -121,6 +138,12 @@ class StationContext:
     incarnation: int = 0
 
 
+Light = Literal["midpoint", "source", "serial"]
+"""How light travels on a link: each end sends a photon, and the two interfere at the station ("midpoint"); the
+station sends a photon to each end ("source"); light passes both arms, from the sender to the receiver at the
+station, and is detected once ("serial")."""
+
+
 @dataclass(frozen=True)
 class HeraldingScheme:
     """How two distant memories become entangled, and the physical layer that drives it.
@@ -133,6 +156,8 @@ class HeraldingScheme:
         make_end: physical machine of one end of a link.
         make_station: station machine of a link.
         messages: kinds that these machines exchange.
+        light: how light travels, or a function of the parameters that says so: what is counted per arm, and
+            whether the shapes of both ends' photons matter.
         rounds: heralds awaited within one attempt; a memory holds its half from the first round on.
         detectors: of a station, over all modes; the noise of a transducer spreads over them.
         check: raises ValueError, with constraint and value, for a link that the scheme is not made for.
@@ -145,11 +170,18 @@ class HeraldingScheme:
     make_station: Callable[[StationContext], Machine]
     messages: tuple[type[Message], ...]
     parameters: type[msgspec.Struct] = NoParameters
+    light: Light | Callable[[Any], Light] = "midpoint"
     rounds: int = 1
     detectors: int = 4
     check: Callable[[LinkPlan], None] | None = None
     sources: tuple[str, ...] = ()
     api: str = API_VERSION
+
+    def light_of(self, parameters: Mapping[str, Any]) -> Light:
+        """How light travels on a link with these parameters."""
+        if callable(self.light):
+            return self.light(msgspec.convert(dict(parameters), self.parameters))
+        return self.light
 
     def sampled(
         self, optics: LinkOptics, parameters: Mapping[str, Any], uniform: Callable[[], float]
@@ -221,11 +253,31 @@ def _broken_rule(outcome: ClickOutcome) -> str:
 
 @dataclass(frozen=True)
 class LinkProtocol:
-    """An agreement protocol that offers the link service of :mod:`qnet.layers.link`."""
+    """An agreement protocol that offers the link service of :mod:`qnet.layers.link`.
+
+    A parameter ``scheduler``, if it has one, names a :class:`Scheduler`: a text, or a table with ``name`` and
+    the scheduler's own parameters.
+    """
 
     name: str
     make_end: Callable[[EndContext], Machine]
     messages: tuple[type[Message], ...]
+    parameters: type[msgspec.Struct] = NoParameters
+    sources: tuple[str, ...] = ()
+    api: str = API_VERSION
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """Which request of a link gets the next pair: the one with the smallest key.
+
+    Attributes:
+        key: of a request. It must be a function of its arguments alone: both ends compute it, and must come to
+            the same choice without asking each other. Equal keys go by order of arrival.
+    """
+
+    name: str
+    key: Callable[[Waiting, SchedulerContext], tuple[float, ...]]
     parameters: type[msgspec.Struct] = NoParameters
     sources: tuple[str, ...] = ()
     api: str = API_VERSION
@@ -246,6 +298,8 @@ class PurifierContext:
         incarnation: restarts of the node so far.
         attempts: bounds what entangling attempts of these nodes and of this one do to their memories;
             nothing where a node is not named.
+        dark: for each peer, how long the machine below may make no pair because a switch does not connect
+            its links; 0 where a peer is not named. The same at both ends.
     """
 
     node: NodeId
@@ -257,6 +311,7 @@ class PurifierContext:
     parameters: Mapping[str, Any]
     incarnation: int = 0
     attempts: Mapping[NodeId, AttemptNoise] = field(default_factory=dict)
+    dark: Mapping[NodeId, Duration] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -372,4 +427,39 @@ class App:
     messages: tuple[type[Message], ...] = ()
     title: str = ""
     everywhere: frozenset[str] = frozenset()
+    api: str = API_VERSION
+
+
+@dataclass(frozen=True)
+class QuantumEngine:
+    """What holds the joint quantum state in the world process.
+
+    Attributes:
+        make: an object with the operations of :class:`qnet.world.engine.Engine`. It is called in the world
+            process only and imports there what the engine needs: the module of this record is loaded
+            elsewhere too and must import no array library.
+        check: raises ValueError, with constraint and value, for a plan that the engine cannot run.
+    """
+
+    name: str
+    title: str
+    make: Callable[[], Any]
+    check: Callable[[RunPlan], None] | None = None
+    sources: tuple[str, ...] = ()
+    api: str = API_VERSION
+
+
+@dataclass(frozen=True)
+class Transport:
+    """How the frames of a host reach the world and back.
+
+    Attributes:
+        pair: two connected, blocking stream sockets with a file descriptor each, (world's end, host's end). The
+            launcher calls it once per host before any process starts, and the processes inherit the ends.
+            None: world and host are one process and call each other, as ``--embedded`` does.
+    """
+
+    name: str
+    title: str
+    pair: Callable[[], tuple[socket, socket]] | None
     api: str = API_VERSION

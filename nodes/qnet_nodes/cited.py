@@ -61,9 +61,28 @@ QUIET_ATTEMPTS = assumed(
 )
 """No dephasing of stored qubits per attempt."""
 
-ONE_SLOT = assumed(
-    "one slot: unused, a round value", "gate_2q.duration_s", "gate_2q.fidelity"
-) + assumed(
-    "no memory slot: equal to the communication qubit, unused", "memory.t1_s", "memory.t2_s"
+FRAMES = derived(
+    "rotations about Z are changes of the phase of later pulses, McKay 2017, PRA 96, 022330",
+    "virtual_z",
+)
+"""Pulses have a phase reference that can be shifted."""
+
+ALL_COUPLED = assumed(
+    "every two qubits interact: no map is published, or none is needed", "couplings"
+)
+"""All to all."""
+
+AT_REST = assumed("qubits stay where they are, or their transport is in the gate", "transport")
+"""No transport before a gate."""
+
+TOGETHER = ALL_COUPLED + AT_REST
+"""Every two qubits interact where they are."""
+
+ONE_SLOT = (
+    assumed("one slot: unused, a round value", "gate_2q.duration_s", "gate_2q.fidelity")
+    + assumed(
+        "no memory slot: equal to the communication qubit, unused", "memory.t1_s", "memory.t2_s"
+    )
+    + assumed("one slot: unused", "entangler", "couplings", "transport")
 )
 """Figures that a node of a single qubit must have and never uses."""

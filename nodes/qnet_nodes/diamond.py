@@ -17,8 +17,11 @@ Validity
     The electron of SiV idles with its T2 during a two-qubit gate, whose published fidelity holds that
     error already: a swap into the nucleus (three gates, 75 us) is pessimistic, 0.83 for the published
     nucleus-photon fidelity of 0.85(2), which comes from another gate [3]; without that decay 0.859.
-    A reflected photon has the shape that its source gave it, not the emitter's: for a reflection
-    link between unlike nodes override ``lifetime_s`` with 0.
+    The conditional rotation of the NV [8] is taken as a CNOT in either direction; the rotation of the nucleus
+    that it needs besides is in its figure. Two nuclear spins of the NV do not interact but through
+    the electron; the sheet lets them.
+    A reflected photon has the shape that its source gave it, not the emitter's: ``lifetime_s`` plays no part
+    in a reflection link.
     A vendor of diamond memories publishes no parameters: SiV is what its acquired team has
     published, and a stand-in.
 Not modelled
@@ -39,6 +42,8 @@ Sources
         580, 60 (2020)
     [7] Hermans et al., "Qubit teleportation between non-neighbouring nodes in a quantum network",
         Nature 605, 663 (2022): time-out of 1000 attempts
+    [8] Taminiau et al., "Universal control and error correction in multi-qubit spin registers in
+        diamond", Nature Nanotechnology 9, 171 (2014)
 """
 
 from __future__ import annotations
@@ -48,10 +53,12 @@ import math
 from qnet.hardware import Coherence, Emission, Operation, Platform, Readout
 from qnet.seams import PlatformSheet
 from qnet_nodes.cited import (
+    FRAMES,
     NO_PAUSES,
     NO_TRANSDUCER,
     ONE_CHANNEL,
     QUIET_ATTEMPTS,
+    TOGETHER,
     assumed,
     derived,
     found,
@@ -64,6 +71,7 @@ _HERMANS = "Hermans 2022, Nature 605, 663"
 _STAS = "Stas 2022, Science 378, 557"
 _KNAUT = "Knaut 2024, Nature 629, 573"
 _BHASKAR = "Bhaskar 2020, Nature 580, 60"
+_TAMINIAU = "Taminiau 2014, Nature Nanotechnology 9, 171"
 
 NV_DELFT = PlatformSheet(
     name="nv-delft",
@@ -76,6 +84,8 @@ NV_DELFT = PlatformSheet(
         memory=Coherence(t1_s=36000.0, t2_s=1.0),
         gate_1q=Operation(duration_s=5e-9, fidelity=0.995),
         gate_2q=Operation(duration_s=500e-6, fidelity=0.955),
+        entangler="CNOT",
+        virtual_z=True,
         initialise=Operation(duration_s=2e-6, fidelity=0.995),
         readout=Readout(duration_s=3.7e-6, error_0_prob=0.07, error_1_prob=0.005),
         emission=Emission(
@@ -122,6 +132,9 @@ NV_DELFT = PlatformSheet(
             f"{_HERMANS}: 13C lives for N = 1000 to 2000 attempts (1/e), 1500 taken, p = 1/(2 N)",
             "attempt_dephasing_prob",
         ),
+        *memory(f"{_TAMINIAU}: rotation of the nucleus conditional on the electron", "entangler"),
+        *FRAMES,
+        *TOGETHER,
     ),
 )
 """One NV electron spin and two 13C spins."""
@@ -137,6 +150,8 @@ SIV_HARVARD = PlatformSheet(
         memory=Coherence(t1_s=math.inf, t2_s=2.1),
         gate_1q=Operation(duration_s=30e-9, fidelity=0.99),
         gate_2q=Operation(duration_s=25e-6, fidelity=0.98),
+        entangler="CNOT",
+        virtual_z=True,
         initialise=Operation(duration_s=50e-6, fidelity=0.99),
         readout=Readout(duration_s=30e-6, error_0_prob=2e-4, error_1_prob=2e-4),
         emission=Emission(
@@ -181,6 +196,9 @@ SIV_HARVARD = PlatformSheet(
         *ONE_CHANNEL,
         *NO_TRANSDUCER,
         *QUIET_ATTEMPTS,
+        *memory(f"{_STAS}: CNOT of nucleus on electron and of electron on nucleus", "entangler"),
+        *FRAMES,
+        *TOGETHER,
     ),
 )
 """One SiV electron spin and one 29Si spin."""

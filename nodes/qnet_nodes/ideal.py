@@ -69,6 +69,10 @@ IDEAL = PlatformSheet(
         ),
         Figure("emission.noise_photons", _PERFECT, "assumed"),
         Figure("attempt_dephasing_prob", _PERFECT, "assumed"),
+        Figure("entangler", "every two-qubit gate in one go", "assumed"),
+        Figure("virtual_z", "every gate takes its time, Z as well", "assumed"),
+        Figure("couplings", "every two qubits interact", "assumed"),
+        Figure("transport", "qubits stay where they are", "assumed"),
     ),
 )
 """Two communication and two memory slots without errors."""

@@ -35,11 +35,13 @@ from __future__ import annotations
 from qnet.hardware import Coherence, Emission, Operation, Platform, Readout
 from qnet.seams import PlatformSheet
 from qnet_nodes.cited import (
+    FRAMES,
     NO_PAUSES,
     NO_TRANSDUCER,
     ONE_CHANNEL,
     ONE_SLOT,
     QUIET_ATTEMPTS,
+    TOGETHER,
     assumed,
     found,
     memory,
@@ -64,6 +66,7 @@ RB87_MUNICH = PlatformSheet(
         memory=_SINGLE_ATOM,
         gate_1q=Operation(duration_s=10e-6, fidelity=0.99),
         gate_2q=Operation(duration_s=1e-6, fidelity=0.99),
+        virtual_z=True,
         initialise=Operation(duration_s=1e-3, fidelity=0.99),
         readout=Readout(duration_s=1e-6, error_0_prob=0.04, error_1_prob=0.04),
         emission=Emission(
@@ -106,6 +109,7 @@ RB87_MUNICH = PlatformSheet(
         *ONE_CHANNEL,
         *NO_TRANSDUCER,
         *QUIET_ATTEMPTS,
+        *FRAMES,
     ),
 )
 """One 87Rb atom: makes a pair, holds it for a third of a millisecond."""
@@ -123,6 +127,8 @@ RB87_CAVITY = PlatformSheet(
         memory=_ZONED,
         gate_1q=Operation(duration_s=1e-6, fidelity=0.9997),
         gate_2q=Operation(duration_s=0.3e-6, fidelity=0.995),
+        entangler="CZ",
+        virtual_z=True,
         initialise=Operation(duration_s=1e-3, fidelity=0.99),
         readout=Readout(duration_s=5e-3, error_0_prob=2e-3, error_1_prob=2e-3),
         emission=Emission(
@@ -161,6 +167,9 @@ RB87_CAVITY = PlatformSheet(
         *ONE_CHANNEL,
         *NO_TRANSDUCER,
         *QUIET_ATTEMPTS,
+        *found(f"{_EVERED}: CZ by a Rydberg pulse", "entangler"),
+        *FRAMES,
+        *TOGETHER,
     ),
 )
 """Two communication and ten memory atoms; emission into a cavity. A design, not one experiment."""
@@ -178,6 +187,8 @@ YB171_ARRAY = PlatformSheet(
         memory=_NUCLEAR,
         gate_1q=Operation(duration_s=2e-6, fidelity=0.9995),
         gate_2q=Operation(duration_s=0.5e-6, fidelity=0.995),
+        entangler="CZ",
+        virtual_z=True,
         initialise=Operation(duration_s=1e-3, fidelity=0.99),
         readout=Readout(duration_s=5e-3, error_0_prob=1e-3, error_1_prob=1e-3),
         emission=Emission(
@@ -222,6 +233,9 @@ YB171_ARRAY = PlatformSheet(
             f"{_LI}: coherence of a memory qubit is preserved during attempts, taken as wholly",
             "attempt_dephasing_prob",
         ),
+        *found(f"{_MUNIZ}: CZ by a Rydberg pulse", "entangler"),
+        *FRAMES,
+        *TOGETHER,
     ),
 )
 """Ten communication and ten memory atoms; no converter."""

@@ -5,8 +5,8 @@ Theory
     processor, and its dark counts imitate photons: the chance of a dark count in an attempt is
     1 - exp(-rate * window) per detector.
 Validity
-    Topologies spell a station's figures out, in the station's own table; these sheets are where
-    the figures of the supplied topologies come from.
+    A topology names a sheet (``sheet = "apd-422"`` in a station's table) or spells figures out, or both:
+    what it spells wins.
 Not modelled
     Dead time, after-pulsing, jitter, saturation.
 Sources
@@ -17,21 +17,8 @@ Sources
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from qnet.hardware import Station
-from qnet.seams import Figure
-
-
-@dataclass(frozen=True)
-class StationSheet:
-    """A station's detectors: the numbers and where each of them comes from."""
-
-    name: str
-    title: str
-    station: Station
-    figures: tuple[Figure, ...]
-
+from qnet.seams import Figure, StationSheet
 
 APD_422 = StationSheet(
     name="apd-422",

@@ -24,6 +24,8 @@ Sources
         090803 (2023)
     [4] Main et al., "Distributed quantum computing across an optical network link", Nature 638,
         383 (2025)
+    [5] Hughes et al., "Benchmarking a high-fidelity mixed-species entangling gate", PRL 125, 080504
+        (2020)
 
 A figure's confidence says how it was obtained: "found" (read in the source), "memory" (the source
 as remembered), "derived" (computed from a published figure) or "assumed".
@@ -35,11 +37,20 @@ import math
 
 from qnet.hardware import Coherence, Emission, Operation, Platform, Readout
 from qnet.seams import Figure, PlatformSheet
-from qnet_nodes.cited import NO_TRANSDUCER, ONE_CHANNEL, QUIET_ATTEMPTS
+from qnet_nodes.cited import (
+    FRAMES,
+    NO_TRANSDUCER,
+    ONE_CHANNEL,
+    QUIET_ATTEMPTS,
+    TOGETHER,
+    assumed,
+    memory,
+)
 
 _STEPHENSON = "Stephenson 2020, PRL 124, 110501"
 _DRMOTA = "Drmota 2023, PRL 130, 090803"
 _MAIN = "Main 2025, Nature 638, 383"
+_HUGHES = "Hughes 2020, PRL 125, 080504"
 
 _STRONTIUM = Coherence(t1_s=math.inf, t2_s=5e-3)
 _GATE_1Q = Operation(duration_s=10e-6, fidelity=0.999)
@@ -104,6 +115,7 @@ SR88_2020 = PlatformSheet(
         memory=_STRONTIUM,
         gate_1q=_GATE_1Q,
         gate_2q=Operation(duration_s=50e-6, fidelity=0.99),
+        virtual_z=True,
         initialise=_INITIALISE,
         readout=_READOUT,
         emission=_EMISSION,
@@ -116,6 +128,8 @@ SR88_2020 = PlatformSheet(
         Figure("gate_2q.duration_s", "one slot: unused, a round value for ion chains", "assumed"),
         Figure("gate_2q.fidelity", "one slot: unused, a round value for ion chains", "assumed"),
         *_LINK_FIGURES,
+        *assumed("one slot: unused", "entangler", "couplings", "transport"),
+        *FRAMES,
     ),
 )
 """One 88Sr+ ion: makes pairs, stores nothing."""
@@ -131,6 +145,8 @@ SR88_CA43 = PlatformSheet(
         memory=Coherence(t1_s=math.inf, t2_s=30.0),
         gate_1q=_GATE_1Q,
         gate_2q=Operation(duration_s=50e-6, fidelity=0.977),
+        entangler="ZZ",
+        virtual_z=True,
         initialise=_INITIALISE,
         readout=_READOUT,
         emission=_EMISSION,
@@ -148,6 +164,9 @@ SR88_CA43 = PlatformSheet(
         Figure("gate_2q.duration_s", f"{_MAIN}: Sr-Ca gate, a round value", "assumed"),
         Figure("gate_2q.fidelity", f"{_DRMOTA}: transfer Sr to Ca 0.977(7)", "found"),
         *_LINK_FIGURES,
+        *memory(f"{_HUGHES}: light-shift gate between Sr and Ca", "entangler"),
+        *FRAMES,
+        *TOGETHER,
     ),
 )
 """The node of 2023 to 2025: one 88Sr+ communication ion, one 43Ca+ memory ion."""

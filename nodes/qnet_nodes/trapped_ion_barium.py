@@ -12,9 +12,10 @@ Validity
     number of qubits and its gate fidelity are published, the latter for research hardware and not
     for the product [2], [3]. Nothing of a link of that machine is published: its photons are those of
     [1]. What it says about a network is a model of the class, not of the product.
+    Ions of :data:`TEMPO` are brought into one zone before each two-qubit gate (``transport``, once for a
+    SWAP), which the vendor does not publish: figures are those of other machines [5], [6].
 Not modelled
-    Shuttling: all slots of a node are equally far from each other, a communication ion is as near
-    to any memory ion as to its neighbour, and no transport takes time or heats. Cooling of the
+    Distances within a machine: every transport takes as long and heats nothing. Cooling of the
     coolant, cross talk, the recoil of the emitted photon, parallel gates. Dense states of 100 qubits:
     clusters are capped (``run.cluster_cap``).
 Sources
@@ -24,6 +25,11 @@ Sources
         latter is from research and development hardware
     [3] Loeschnauer et al., "Scalable, high-fidelity all-electronic control of trapped-ion qubits",
         arXiv:2407.07694
+    [4] The vendor's guide to native gates: GPI, GPI2, virtual Z; MS on the chain of 25, ZZ later
+    [5] Pino et al., "Demonstration of the trapped-ion quantum CCD computer architecture", Nature 592,
+        209 (2021), arXiv:2003.01293
+    [6] Kaufmann et al., "High-fidelity preservation of quantum information during trapped-ion
+        transport", PRL 120, 010501 (2018)
 """
 
 from __future__ import annotations
@@ -33,6 +39,8 @@ import math
 from qnet.hardware import Coherence, Emission, Operation, Platform, Readout
 from qnet.seams import PlatformSheet
 from qnet_nodes.cited import (
+    ALL_COUPLED,
+    FRAMES,
     NO_TRANSDUCER,
     ONE_CHANNEL,
     ONE_SLOT,
@@ -46,6 +54,9 @@ from qnet_nodes.cited import (
 _OREILLY = "O'Reilly 2024, PRL 133, 090802"
 _VENDOR = "vendor's announcement of the machine with 100 qubits"
 _ELECTRONIC = "Loeschnauer 2024, arXiv:2407.07694"
+_NATIVE = "vendor's guide to native gates"
+_PINO = "Pino 2021, Nature 592, 209"
+_KAUFMANN = "Kaufmann 2018, PRL 120, 010501"
 
 _EMISSION = Emission(
     wavelength_m=493e-9,
@@ -69,6 +80,7 @@ BA138_YB171 = PlatformSheet(
         memory=_BARIUM,
         gate_1q=Operation(duration_s=10e-6, fidelity=0.999),
         gate_2q=Operation(duration_s=100e-6, fidelity=0.99),
+        virtual_z=True,
         initialise=Operation(duration_s=10e-6, fidelity=0.999),
         readout=Readout(duration_s=1e-3, error_0_prob=0.01, error_1_prob=0.01),
         emission=_EMISSION,
@@ -105,6 +117,7 @@ BA138_YB171 = PlatformSheet(
         *ONE_CHANNEL,
         *NO_TRANSDUCER,
         *QUIET_ATTEMPTS,
+        *FRAMES,
     ),
 )
 """One 138Ba+ ion: makes pairs faster than any other ion, stores nothing."""
@@ -122,6 +135,9 @@ TEMPO = PlatformSheet(
         memory=Coherence(t1_s=math.inf, t2_s=10.0),
         gate_1q=Operation(duration_s=20e-6, fidelity=0.9999916),
         gate_2q=Operation(duration_s=200e-6, fidelity=0.9999),
+        entangler="ZZ",
+        virtual_z=True,
+        transport=Operation(duration_s=300e-6, fidelity=0.999994),
         initialise=Operation(duration_s=100e-6, fidelity=0.999),
         readout=Readout(duration_s=200e-6, error_0_prob=1e-3, error_1_prob=1e-3),
         emission=_EMISSION,
@@ -154,6 +170,15 @@ TEMPO = PlatformSheet(
         *ONE_CHANNEL,
         *NO_TRANSDUCER,
         *QUIET_ATTEMPTS,
+        *assumed(f"{_NATIVE}: ZZ on its machines after the chain of 25", "entangler"),
+        *FRAMES,
+        *ALL_COUPLED,
+        *memory(
+            f"{_PINO}: split, shift and combine take 0.1 to 0.3 ms each; 0.3 ms in all, with cooling during "
+            "the gate, is taken",
+            "transport.duration_s",
+        ),
+        *memory(f"{_KAUFMANN}: 0.999994 per transport", "transport.fidelity"),
     ),
 )
-"""Eight communication and 92 memory slots; a model of the announced class, no shuttling."""
+"""Eight communication and 92 memory slots; a model of the announced class."""

@@ -24,6 +24,8 @@ Sources
         050803 (2023)
     [3] Canteri et al., "A photon-interfaced ten-qubit quantum network node", arXiv:2406.09480
     [4] Example configurations of SquidASM, after the appendices A.5 and A.6 of arXiv:2207.10579
+    [5] Pogorelov et al., "Compact ion-trap quantum computing demonstrator", PRX Quantum 2, 020343
+        (2021): gates of the same group
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from qnet_nodes.cited import (
     NO_TRANSDUCER,
     ONE_CHANNEL,
     QUIET_ATTEMPTS,
+    TOGETHER,
     assumed,
     derived,
     found,
@@ -46,6 +49,7 @@ from qnet_nodes.cited import (
 _REPEATER = "Krutyanskiy 2023, PRL 130, 213601"
 _CANTERI = "Canteri 2024, arXiv:2406.09480"
 _SQUIDASM = "SquidASM example configuration"
+_POGORELOV = "Pogorelov 2021, PRX Quantum 2, 020343"
 
 CA40_CAVITY = PlatformSheet(
     name="ca40-cavity",
@@ -58,6 +62,7 @@ CA40_CAVITY = PlatformSheet(
         memory=Coherence(t1_s=math.inf, t2_s=62e-3),
         gate_1q=Operation(duration_s=26.6e-6, fidelity=0.99),
         gate_2q=Operation(duration_s=107e-6, fidelity=0.925),
+        entangler="XX",
         initialise=Operation(duration_s=36e-6, fidelity=0.999),
         readout=Readout(duration_s=1.5e-3, error_0_prob=1e-3, error_1_prob=1e-3),
         emission=Emission(
@@ -106,6 +111,9 @@ CA40_CAVITY = PlatformSheet(
         *ONE_CHANNEL,
         *NO_TRANSDUCER,
         *QUIET_ATTEMPTS,
+        *memory(f"{_POGORELOV}: Moelmer-Soerensen gate", "entangler"),
+        *memory(f"{_POGORELOV}: rotations about Z are light shifts of one ion", "virtual_z"),
+        *TOGETHER,
     ),
 )
 """Two 40Ca+ ions, a cavity and a slow, long photon."""

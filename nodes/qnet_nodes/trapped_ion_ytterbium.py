@@ -17,7 +17,8 @@ Sources
     [1] Hucul et al., "Modular entanglement of atomic qubits using photons and phonons", Nature
         Physics 11, 37 (2015)
     [2] Provider page of a cloud service for the vendor's Aria machine
-    [3] Wang et al., "Single ion qubit with estimated coherence time exceeding one hour", Nat.
+    [3] The vendor's guide to native gates: GPI, GPI2, virtual Z, MS
+    [4] Wang et al., "Single ion qubit with estimated coherence time exceeding one hour", Nat.
         Commun. 12, 233 (2021)
 """
 
@@ -30,6 +31,7 @@ from qnet_nodes.cited import (
     NO_TRANSDUCER,
     ONE_CHANNEL,
     QUIET_ATTEMPTS,
+    TOGETHER,
     assumed,
     derived,
     found,
@@ -38,6 +40,7 @@ from qnet_nodes.cited import (
 
 _HUCUL = "Hucul 2015, Nature Physics 11, 37"
 _VENDOR = "provider page of the vendor's chain of 25 ions"
+_NATIVE = "vendor's guide to native gates"
 
 _CLOCK = Coherence(t1_s=10.0, t2_s=1.0)
 
@@ -52,6 +55,8 @@ YB171 = PlatformSheet(
         memory=_CLOCK,
         gate_1q=Operation(duration_s=135e-6, fidelity=0.9995),
         gate_2q=Operation(duration_s=600e-6, fidelity=0.996),
+        entangler="XX",
+        virtual_z=True,
         initialise=Operation(duration_s=20e-6, fidelity=1.0),
         readout=Readout(duration_s=200e-6, error_0_prob=0.0039, error_1_prob=0.0039),
         emission=Emission(
@@ -97,6 +102,8 @@ YB171 = PlatformSheet(
         *ONE_CHANNEL,
         *NO_TRANSDUCER,
         *QUIET_ATTEMPTS,
+        *found(f"{_NATIVE}: MS on the chain of 25, virtual Z", "entangler", "virtual_z"),
+        *TOGETHER,
     ),
 )
 """25 171Yb+ ions, one of which emits."""

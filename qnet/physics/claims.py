@@ -5,10 +5,11 @@ Theory
     scales (a, b) by exp(-t/T2) and c by 1 - gamma, gamma = 1 - exp(-t/T1). A noisy Bell measurement
     scales them once more. All of it commutes, so that messages can carry one running product.
 
-    *Within the Bell measurement* CNOT(1 -> 2), H(1), read 1, read 2 (durations d2, d1, r): both qubits
-    are stored until d2. Afterwards qubit 1 waits d1 for its reading in X: a loss of coherence is a wrong
-    phase bit and scales (a, b), its energy does not matter. Qubit 2 waits d1 + r for its reading in Z: its
-    coherence does not matter, a loss of energy is a wrong parity bit and scales (b, c) by 1 - gamma.
+    *Within the Bell measurement* CNOT(1 -> 2), H(1), read 1, read 2 (durations d2, d1, r, gates compiled
+    to the processor's own, :mod:`qnet.physics.native`): both qubits are stored until d2. Afterwards qubit 1
+    waits d1 for its reading in X: a loss of coherence is a wrong phase bit and scales (a, b), its energy does
+    not matter. Qubit 2 waits d1 + r for its reading in Z: its coherence does not matter, a loss of energy is
+    a wrong parity bit and scales (b, c) by 1 - gamma.
 
     *Read-out* with unequal errors: what counts is the chance that the reported bit is wrong, which depends
     on the bit. Outcomes of Bell-diagonal pairs are uniform before.
@@ -45,7 +46,8 @@ from qnet.ids import SlotId
 from qnet.physics.attempts import NO_ATTEMPTS, AttemptNoise, range_after, worst
 from qnet.physics.bell import Correlators, fidelity_from_correlators
 from qnet.physics.gates import depolarising_from_fidelity
-from qnet.physics.swapping import bell_measurement_factors, perfect_swap
+from qnet.physics.native import bell_factors, compiled, pulse_time
+from qnet.physics.swapping import perfect_swap, read_out
 from qnet.units import Duration, Instant, duration_from_s, seconds
 
 DecayRates = Annotated[tuple[float, ...], msgspec.Meta(min_length=2, max_length=4)]
@@ -90,6 +92,26 @@ def storage(rates: DecayRates, since: Instant, until: Instant) -> Noise:
     return Noise((coherence, coherence, kept), stray)
 
 
+class Corrector(NamedTuple):
+    """Pauli gates of a processor: the ``mixing`` of a pulse, and whether Z is a change of frame."""
+
+    mixing: float
+    virtual_z: bool
+
+    @classmethod
+    def of(cls, platform: Platform) -> Corrector:
+        """Those of ``platform``."""
+        mixing = depolarising_from_fidelity(platform.gate_1q.fidelity, 1)
+        return cls(mixing, platform.virtual_z)
+
+    def noise(self, gate: str) -> Noise:
+        """Of ``gate``: I, X, Y or Z."""
+        if gate == "I" or (gate == "Z" and self.virtual_z):
+            return Noise()
+        left = 1.0 - self.mixing
+        return Noise((left, left, left))
+
+
 class Hardware:
     """The figures of one processor that claims need.
 
@@ -101,22 +123,10 @@ class Hardware:
     def __init__(self, platform: Platform, cycles: Iterable[Duration] = ()) -> None:
         self._platform = platform
         self._attempts = worst(platform.attempt_dephasing_prob, cycles)
-        readout = platform.readout
-        self.mixing = depolarising_from_fidelity(platform.gate_1q.fidelity, 1)
-        joint = depolarising_from_fidelity(platform.gate_2q.fidelity, 2)
-        wrong = [wrong_readout(readout, bit) for bit in (0, 1)]
-        self._measurement = {
-            (phase, parity): Noise(
-                bell_measurement_factors(
-                    joint, self.mixing, (wrong[phase],) * 2, (wrong[parity],) * 2
-                )
-            )
-            for phase in (0, 1)
-            for parity in (0, 1)
-        }
-        self._joint = duration_from_s(platform.gate_2q.duration_s)
-        self._single = duration_from_s(platform.gate_1q.duration_s)
-        self._reading = duration_from_s(readout.duration_s)
+        self._wrong = [wrong_readout(platform.readout, bit) for bit in (0, 1)]
+        self._single = pulse_time(platform, "H")
+        self._reading = duration_from_s(platform.readout.duration_s)
+        self.corrector = Corrector.of(platform)
 
     @property
     def reading_time(self) -> Duration:
@@ -138,9 +148,11 @@ class Hardware:
         outcomes: tuple[int, int],
     ) -> Noise:
         """A Bell measurement of two stored qubits (slot, instant at which its figures hold) that read so."""
-        joined = Instant(started + self._joint)
+        gate = self._platform.gate_between(first[0], second[0])
+        joined = Instant(started + compiled(self._platform, "CNOT", gate).duration)
         one, two = self.rates(first[0]), self.rates(second[0])
-        noise = self._measurement[outcomes]
+        wrong = [(self._wrong[outcome],) * 2 for outcome in outcomes]
+        noise = Noise(read_out(bell_factors(self._platform, gate), wrong[0], wrong[1]))
         noise = noise.then(storage(one, first[1], joined)).then(storage(two, second[1], joined))
         phase = math.exp(-seconds(self._single) * one[1])
         parity = math.exp(-seconds(self._single + self._reading) * two[0])

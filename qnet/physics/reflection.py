@@ -45,8 +45,7 @@ Assumptions and validity
     costs another 1/2, which belongs into the efficiency. Equal r at both ends. 0 < mu <= 1.
 Not modelled
     Photons that arrive out of their bin; a pi pulse that fails (take it into the spin-photon
-    fidelity); drift of the cavity; lifetimes of emitters, which play no part here (leave
-    ``lifetime_s`` out, or V counts them).
+    fidelity); drift of the cavity. Lifetimes of emitters play no part.
 Units
     Probabilities per pulse; phases in radians.
 Sources

@@ -29,6 +29,7 @@ from typing import Literal, NamedTuple
 
 from qnet.physics.bell import Correlators, weights_from_correlators
 from qnet.physics.gates import average_from_process
+from qnet.physics.native import Compiled
 from qnet.physics.swapping import FlipProbs
 
 RemoteGate = Literal["CNOT", "CZ"]
@@ -40,10 +41,13 @@ class LocalNoise(NamedTuple):
     Attributes:
         depolarising: lambda of its two-qubit gate, 0..1.
         flips: read-out errors of its half of the pair.
+        gate: that gate as its processor compiles it, instead of ``depolarising``: CNOT at the control, the
+            remote gate's name at the target.
     """
 
     depolarising: float = 0.0
     flips: FlipProbs = (0.0, 0.0)
+    gate: Compiled | None = None
 
 
 PERFECT = LocalNoise()
@@ -67,8 +71,8 @@ def process_fidelity(
             chance = (wrong_x if x else 1.0 - wrong_x) * (wrong_z if z else 1.0 - wrong_z)
             read[label ^ (2 * x + z)] += weight * chance
     total = 0.0
-    for (c_x, c_z, a_x), here in _after_gate(control.depolarising):
-        for (t_x, t_z, b_z), there in _after_gate(target.depolarising):
+    for (c_x, c_z, a_x), here in _at_control(control):
+        for (t_x, t_z, b_z), there in _at_target(target):
             # The control must have no bit error; its phase error must be undone by that of the read bit m2.
             if c_x:
                 continue
@@ -87,6 +91,20 @@ def average_fidelity(
 ) -> float:
     """Average gate fidelity, (4 F_process + 1)/5; [2]."""
     return average_from_process(process_fidelity(pair, gate, control, target), 2)
+
+
+def _at_control(noise: LocalNoise) -> list[tuple[tuple[int, int, int], float]]:
+    """Pauli errors after CNOT c -> a; a bit error of a turns the reading."""
+    if noise.gate is None:
+        return _after_gate(noise.depolarising)
+    return [((*data, half[0]), chance) for (data, half), chance in noise.gate.errors().items()]
+
+
+def _at_target(noise: LocalNoise) -> list[tuple[tuple[int, int, int], float]]:
+    """Pauli errors after CNOT b -> t or CZ(b, t); a phase error of b turns the reading."""
+    if noise.gate is None:
+        return _after_gate(noise.depolarising)
+    return [((*data, half[1]), chance) for (half, data), chance in noise.gate.errors().items()]
 
 
 def _after_gate(depolarising: float) -> list[tuple[tuple[int, int, int], float]]:

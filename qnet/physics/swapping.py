@@ -53,9 +53,21 @@ def bell_measurement_factors(
         parity_flips: read-out errors of qubit 2, the bit that is corrected with X.
     """
     gate = 1.0 - gate_depolarising
-    phase = (1.0 - hadamard_depolarising) * readout_contrast(phase_flips)
-    parity = readout_contrast(parity_flips)
-    return (gate * phase, gate * phase * parity, gate * parity)
+    turned = gate * (1.0 - hadamard_depolarising)
+    return read_out((turned, turned, gate), phase_flips, parity_flips)
+
+
+def read_out(gates: Correlators, phase_flips: FlipProbs, parity_flips: FlipProbs) -> Correlators:
+    """Factors of a Bell measurement whose gates alone leave ``gates`` of (a, b, c).
+
+    Args:
+        gates: of the phase bit, of both bits together, of the parity bit
+            (:func:`qnet.physics.native.bell_factors`).
+        phase_flips: read-out errors of qubit 1, the bit that is corrected with Z.
+        parity_flips: read-out errors of qubit 2, the bit that is corrected with X.
+    """
+    phase, parity = readout_contrast(phase_flips), readout_contrast(parity_flips)
+    return (gates[0] * phase, gates[1] * phase * parity, gates[2] * parity)
 
 
 def swap(

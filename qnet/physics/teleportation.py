@@ -52,6 +52,8 @@ class LocalErrors:
         phase_flips: read-out errors of the input qubit (bit corrected with Z).
         parity_flips: read-out errors of the sender's half of the pair (bit corrected with X).
         x_depolarising, z_depolarising: lambda of the receiver's correction gates, when applied.
+        gates: factors of the sender's gates as its processor compiles them, instead of the first two
+            (:func:`qnet.physics.native.bell_factors`).
     """
 
     gate_depolarising: float = 0.0
@@ -60,6 +62,7 @@ class LocalErrors:
     parity_flips: FlipProbs = (0.0, 0.0)
     x_depolarising: float = 0.0
     z_depolarising: float = 0.0
+    gates: Correlators = (1.0, 1.0, 1.0)
 
 
 def correction_factors(flips: FlipProbs, depolarising: float) -> tuple[float, float]:
@@ -88,9 +91,9 @@ def bloch_factors(pair: Correlators, errors: LocalErrors) -> Correlators:
     x_kept, x_sign = correction_factors(errors.parity_flips, errors.x_depolarising)
     a, b, c = pair
     return (
-        a * gate * hadamard * z_sign * x_kept,
-        b * gate * hadamard * z_sign * x_sign,
-        c * gate * z_kept * x_sign,
+        a * errors.gates[0] * gate * hadamard * z_sign * x_kept,
+        b * errors.gates[1] * gate * hadamard * z_sign * x_sign,
+        c * errors.gates[2] * gate * z_kept * x_sign,
     )
 
 

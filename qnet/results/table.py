@@ -67,6 +67,8 @@ def _run_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if summary.get("ended_by") == "until":
         yield "ended", "at the bound of simulated time"
     yield "time", f"{time_words(simulated_s)} simulated in {wall_s:g} s"
+    if "engine" in summary:
+        yield "engine", str(summary["engine"])
     if "max_lag_s" in summary:
         yield "lag", f"at most {time_words(summary['max_lag_s'])} behind the wall clock"
     if "trace_sha256" in summary:

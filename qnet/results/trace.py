@@ -39,7 +39,8 @@ LINK_LAYERS: Final = ("link:", "physical:", "station:")
 class Line(msgspec.Struct, frozen=True):
     """One line of a trace: a step of a machine, an act of an application, or a note of the world.
 
-    ``event``, ``effects`` and ``state`` are plain data; records carry their type under "type".
+    ``event``, ``effects`` and ``state`` are plain data; records carry their type under "type". ``error`` is what
+    the machine failed with, if this was the last step of a run that failed.
     """
 
     at: int
@@ -49,6 +50,7 @@ class Line(msgspec.Struct, frozen=True):
     event: dict[str, Any] | None = None
     effects: tuple[dict[str, Any], ...] = ()
     state: Any = None
+    error: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import msgspec
 
 from qnet import __version__
 from qnet.ids import NodeId
-from qnet.plan import RunPlan
+from qnet.plan import ENGINE, RunPlan
+from qnet.plugins import find
 from qnet.runtime.plugs import Seams
 from qnet.units import seconds
 
@@ -22,9 +23,8 @@ SUMMARY_FILE: Final = "summary.json"
 
 
 def build_world(plan: RunPlan, host_of: Mapping[NodeId, str], folder: Path | None) -> World:
-    """The world of a plan, with the QuTiP engine."""
-    # numpy and qutip: a second or two, and nothing for the launcher or a host
-    from qnet.world.engine_qutip import QutipEngine
+    """The world of a plan, with the engine that it names."""
+    # numpy, and qutip if the engine is that: a second or two, and nothing for the launcher or a host
     from qnet.world.recorder import Recorder
     from qnet.world.store import Store
     from qnet.world.world import World
@@ -35,7 +35,9 @@ def build_world(plan: RunPlan, host_of: Mapping[NodeId, str], folder: Path | Non
         plan,
         host_of=host_of,
         schemes=seams.schemes,
-        store=Store(QutipEngine(), platforms, cluster_cap=plan.cluster_cap),
+        store=Store(
+            find("qnet.engines", plan.engine_name).make(), platforms, cluster_cap=plan.cluster_cap
+        ),
         recorder=Recorder(folder),
         initiator=next(iter(seams.app.roles)),
     )
@@ -89,6 +91,8 @@ def summarise(
         summary["bounds"] = world.bounds
         if held := world.leftovers():
             summary["held_at_end"] = held
+    if plan.engine_name != ENGINE:
+        summary["engine"] = plan.engine_name
     if plan.exact_attempts:
         summary["exact_attempts"] = True
     if plan.explore_schedule:

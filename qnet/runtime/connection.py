@@ -1,4 +1,4 @@
-"""A connection between a host and the world over a stream socket: Unix pair or TCP on loopback.
+"""A connection between a host and the world over a stream socket (:mod:`qnet.runtime.transports`).
 
 Blocking, on purpose: in lock-step one side works while the other waits, and a blocking wait for the grant
 is several times faster than a wait through an event loop. Nothing is lost by it, because a host has

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, Final
 
 import msgspec
@@ -71,7 +72,27 @@ STEP_LIMIT: Final = 100_000
 
 
 class MachineFault(QnetError):
-    """A machine raised or broke its contract: names node, machine, input, state and instant."""
+    """A machine of ``node`` raised or broke its contract: names machine, input, state and instant."""
+
+    def __init__(self, node: NodeId, text: str) -> None:
+        self.node = node
+        super().__init__(f"{node}: {text}")
+
+
+class Stuck(BaseException):
+    """A step has no end in sight. Not an Exception: no plug-in shall take it for one of its own."""
+
+
+def interrupt(_number: int, frame: FrameType | None) -> None:
+    """A signal's handler: end the step of a machine that runs now, if one does.
+
+    Raises:
+        Stuck: inside the machine.
+    """
+    while frame is not None:
+        if frame.f_code is Driver._drain.__code__:
+            raise Stuck("no answer within the liveness limit of the run")
+        frame = frame.f_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +255,8 @@ class Driver:
         )
         state = f" in state {self._machines[owner].state!r}" if owner in self._machines else ""
         return MachineFault(
-            f"{self.node}: {who} gave a command that the world refuses{state} at {self.now} ps: {text}"
+            self.node,
+            f"{who} gave a command that the world refuses{state} at {self.now} ps: {text}",
         )
 
     def _misdirected(self, what: str, constraint: str) -> WireError:
@@ -326,22 +348,26 @@ class Driver:
             self._steps += 1
             machine = self._machines[name]
             if self._steps > STEP_LIMIT:
-                raise MachineFault(
-                    f"{self.node}: machine {name} must come to rest within {STEP_LIMIT} steps of one instant; "
+                words = (
+                    f"machine {name} must come to rest within {STEP_LIMIT} steps of one instant; "
                     f"at {self.now} ps it is in state {machine.state!r} and was given {event!r}"
                 )
+                del self._trace[1_000:]  # they are all alike
+                self._step(name, event, (), machine.state, words)
+                raise MachineFault(self.node, words)
             try:
                 effects = tuple(machine.handle(event, self.now))
                 self._deadlines[name] = self._due(name, machine)
                 self._step(name, event, effects, machine.state)
                 for effect in effects:
                     self._perform(name, effect)
-            except Exception as error:
+            except (Exception, Stuck) as error:
                 words = f"{type(error).__name__}: {error}"
                 self._step(name, event, (), machine.state, words)
                 raise MachineFault(
-                    f"{self.node}: machine {name} failed on {event!r} in state {machine.state!r} at "
-                    f"{self.now} ps: {words}"
+                    self.node,
+                    f"machine {name} failed on {event!r} in state {machine.state!r} at "
+                    f"{self.now} ps: {words}",
                 ) from error
 
     def _due(self, name: str, machine: Machine) -> Instant | None:
@@ -462,8 +488,9 @@ class Driver:
         except (TypeError, ValueError) as error:
             machines = ", ".join(sorted({line.machine for line in self._trace}))
             raise MachineFault(
-                f"{self.node}: events, effects and states must be plain data that a trace can keep, those of "
-                f"{machines} at {self.now} ps are not: {error}"
+                self.node,
+                f"events, effects and states must be plain data that a trace can keep, those of "
+                f"{machines} at {self.now} ps are not: {error}",
             ) from error
         report = NodeReport(self.node, self.outputs, trace)
         self.outputs = []

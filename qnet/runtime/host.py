@@ -25,6 +25,7 @@ from qnet.ids import NodeId
 from qnet.plan import RunPlan
 from qnet.runtime.clock import SimulatedClock
 from qnet.runtime.determinism import CURRENT_NODE, deterministic
+from qnet.runtime.driver import MachineFault
 from qnet.runtime.node import Node
 from qnet.runtime.plugs import Seams
 from qnet.units import LAST_INSTANT, Instant, seconds
@@ -114,6 +115,10 @@ class Host:
             if self._over:
                 return
             assert node.session is not None
+            fault = _machine_fault(error)
+            if fault is not None:
+                self._end(fault)
+                return
             failed = AppFailed(
                 f"{node.name}: application {self._plan.app.name} ({node.session.role}) failed at "
                 f"{seconds(self._now):.9g} s simulated: {_words(error)}{_place(error)}"
@@ -220,9 +225,15 @@ class Host:
         self._woken = True
 
     def last_lines(self) -> bytes:
-        """Trace lines of a grant that failed, which no report has brought to the world."""
+        """Trace lines of a grant that failed, which no report has brought to the world.
+
+        Of a node whose machine is to blame its own: the same ones, however many nodes this host has.
+        """
         lines = b""
+        blamed = self._fault.node if isinstance(self._fault, MachineFault) else None
         for node in sorted(self._touched, key=lambda node: node.name):
+            if blamed not in (None, node.name):
+                continue
             try:
                 lines += node.driver.collect().trace
             except QnetError:
@@ -276,6 +287,13 @@ def _place(error: BaseException) -> str:
         and Path(one.filename).parent != python
     ]
     return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
+
+
+def _machine_fault(error: BaseException) -> MachineFault | None:
+    """A machine that failed on what the application asked of it is no failure of the application."""
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    return error if isinstance(error, MachineFault) else None
 
 
 def _words(error: BaseException) -> str:

@@ -7,9 +7,12 @@ import signal
 import socket
 import traceback
 
+import structlog
+
 from qnet import __version__
 from qnet.errors import NodeLost, QnetError
 from qnet.runtime.connection import Connection, expect
+from qnet.runtime.driver import interrupt
 from qnet.runtime.guard import pin_to, seldom_collecting
 from qnet.runtime.host import Host
 from qnet.runtime.log import configure
@@ -56,10 +59,20 @@ class SocketPort:
 
 
 def serve(sock: socket.socket, name: str, core: int | None = None) -> int:
-    """Run host ``name`` over ``sock``, pinned to ``core``; the exit status: 0, or 1 after a fault."""
+    """Be host ``name`` over ``sock``, pinned to ``core``; the exit status: 0, or 1 after a fault."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher owns Ctrl-C
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    log = configure(name)
+    signal.signal(signal.SIGUSR1, interrupt)  # from the launcher, when nothing moves
+    return attend(sock, name, configure(name), core)
+
+
+def attend(
+    sock: socket.socket,
+    name: str,
+    log: structlog.typing.FilteringBoundLogger,
+    core: int | None = None,
+) -> int:
+    """The same in a thread of any process, whose signals and log are not touched."""
     connection = Connection(sock, own=name, peer=WORLD)
     connection.trust()
     port = SocketPort(connection, core)

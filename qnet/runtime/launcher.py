@@ -28,14 +28,15 @@ from typing import Any, Final
 import msgspec
 import trio
 
-from qnet.errors import NodeLost, QnetError, RuntimeFault
+from qnet.errors import NodeLost, QnetError
 from qnet.ids import NodeId
 from qnet.plan import RunPlan
 from qnet.runtime.assembly import SUMMARY_FILE, unbuilt
 from qnet.runtime.connection import Connection
 from qnet.runtime.guard import exit_words, process_state
 from qnet.runtime.plugs import mentioned
-from qnet.runtime.run import RunOptions, RunOutcome
+from qnet.runtime.run import TRANSPORT, RunOptions, RunOutcome
+from qnet.runtime.transports import connected
 from qnet.units import seconds
 from qnet.wire.control import LAUNCHER, WORLD, AllReady, Finished, Open, Progress, Stop
 
@@ -147,18 +148,15 @@ class _Processes:
             self._logs.mkdir(exist_ok=True)
         ours, world_end = socket.socketpair()
         ours_zygote, zygote_end = socket.socketpair()
-        pairs = {name: _socket_pair(self._options.transport) for name in self._hosts}
-        self._sockets = [
-            ours,
-            world_end,
-            ours_zygote,
-            zygote_end,
-            *(s for p in pairs.values() for s in p),
-        ]
+        self._sockets = [ours, world_end, ours_zygote, zygote_end]
+        pairs = {}
+        for name in self._hosts:
+            pairs[name] = connected(self._options.transport)
+            self._sockets.extend(pairs[name])
         mode = (
             "processes" if self._options.hosts is None else f"processes, {len(self._hosts)} hosts"
         )
-        if self._options.transport != "unix":
+        if self._options.transport != TRANSPORT:
             mode += f", {self._options.transport}"
         world_ends = {name: pair[0] for name, pair in pairs.items()}
         host_ends = {name: pair[1] for name, pair in pairs.items()}
@@ -260,22 +258,6 @@ def _core() -> int | None:
     return cores[os.getpid() % len(cores)]
 
 
-def _socket_pair(transport: str) -> tuple[socket.socket, socket.socket]:
-    """Two connected stream sockets: (world's end, host's end)."""
-    if transport == "unix":
-        return socket.socketpair()
-    with socket.create_server(("127.0.0.1", 0), backlog=1) as server:
-        host_end = socket.create_connection(server.getsockname())
-        world_end, address = server.accept()
-    if address != host_end.getsockname():
-        raise RuntimeFault(
-            f"loopback connection must come from this process, {host_end.getsockname()}, got {address}"
-        )
-    for sock in (world_end, host_end):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return world_end, host_end
-
-
 # ---------------------------------------------------------------- tasks
 
 
@@ -375,9 +357,19 @@ async def _watch_over(network: _Processes, state: _Run) -> None:
         quiet_s = time.monotonic() - state.moved_at
         if quiet_s > state.options.liveness_s:
             waiting = ", ".join(state.progress.waiting) if state.progress else ""
-            for name in state.progress.waiting if state.progress else ():
-                if name in state.pids:
-                    _send_signal(state.pids[name], signal.SIGABRT)  # its stack goes to its log
+            hosts = [
+                name
+                for name in (state.progress.waiting if state.progress else ())
+                if name in state.pids
+            ]
+            # A machine that does not return is interrupted and named; whatever else it is, leaves its stack.
+            for number in (signal.SIGUSR1, signal.SIGABRT):
+                for name in hosts:
+                    _send_signal(state.pids[name], number)
+                with trio.move_on_after(BLAME_S):
+                    await state.over.wait()
+                if state.summary is not None:
+                    break
             state.blame(
                 f"nothing has moved for {quiet_s:.1f} s of wall time {state.when()}; waiting for "
                 f"{waiting or 'the processes to start'} (--liveness {state.options.liveness_s:g})"

@@ -196,6 +196,7 @@ class Node:
             chosen.parameters,
             incarnation,
             {name: self._plan.attempt_noise(name) for name in (self.name, *peers)},
+            {peer: self._dark(peer, below) for peer in peers},
         )
         with self._building("purification", chosen.protocol, below):
             machine: Machine = self._seams.purifications[chosen.protocol].make_end(context)
@@ -211,13 +212,28 @@ class Node:
 
     def _rate_hz(self, peer: NodeId, below: str) -> float:
         """Predicted rate of the pairs with ``peer`` that the machine ``below`` makes."""
-        layer = self._plan.network_layer
-        if below != NETWORK or layer is None:
+        if below != NETWORK:
             return next(
                 link.estimate.rate_hz for link in self._links if below == f"link:{link.name}"
             )
+        return min(route.rate_hz for route in self._routes_with(peer))
+
+    def _dark(self, peer: NodeId, below: str) -> Duration:
+        """How long switches may keep the machine ``below`` from making a pair with ``peer``."""
+        if below != NETWORK:
+            return next(link.dark for link in self._links if below == f"link:{link.name}")
+        waits = [
+            sum(self._plan.link(name).dark for name in route.links)
+            for route in self._routes_with(peer)
+        ]
+        return Duration(max(waits))
+
+    def _routes_with(self, peer: NodeId) -> list[Route]:
+        """Routes to and from a peer of end-to-end pairs."""
+        assert self._plan.network_layer is not None
+        routes = self._plan.network_layer.routes
         ways = (f"{self.name}>{peer}", f"{peer}>{self.name}")
-        return min(route.rate_hz for way in ways for route in layer.routes.get(way, ()))
+        return [route for way in ways for route in routes.get(way, ())]
 
     @staticmethod
     def _top(link: LinkPlan) -> str:

@@ -23,6 +23,8 @@ class Seams:
         for name in sorted({link.scheme for link in plan.links}):
             self.schemes[name] = scheme = find("qnet.heralding", name)
             self.catalogue.add("physical", scheme.messages)
+        for name in _schedulers(plan):
+            find("qnet.schedulers", name)  # by the machines later; a broken one is said now
         for name in sorted({link.protocol for link in plan.links}):
             self.protocols[name] = protocol = find("qnet.links", name)
             self.catalogue.add("link", protocol.messages)
@@ -43,9 +45,17 @@ def mentioned(plan: RunPlan) -> list[str]:
     """Plug-ins that a host of this plan needs, as GROUP=NAME, for whoever imports them ahead."""
     names = {f"qnet.heralding={link.scheme}" for link in plan.links}
     names |= {f"qnet.links={link.protocol}" for link in plan.links}
+    names |= {f"qnet.schedulers={name}" for name in _schedulers(plan)}
     used = [link.purification for link in plan.links]
     if plan.network_layer is not None:
         names.add(f"qnet.networks={plan.network_layer.protocol}")
         used.append(plan.network_layer.purification)
     names |= {f"qnet.purification={one.protocol}" for one in used if one is not None}
     return [*sorted(names), f"qnet.apps={plan.app.name}"]
+
+
+def _schedulers(plan: RunPlan) -> list[str]:
+    """Schedulers that link protocols name in their parameter ``scheduler``."""
+    chosen = [link.protocol_parameters.get("scheduler") for link in plan.links]
+    named = {one["name"] if isinstance(one, dict) else one for one in chosen if one is not None}
+    return sorted(named)

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import msgspec
 import trio
 
+from qnet import plugins
 from qnet.errors import ConfigError
 from qnet.plan import RunPlan
 from qnet.runtime.determinism import self_test
@@ -21,6 +22,8 @@ from qnet.units import LAST_INSTANT, seconds
 from qnet.wire.control import Progress
 
 PLAN_FILE: Final = "plan.json"
+TRANSPORT: Final = "unix"
+"""The transport of a run as processes that names none."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class RunOptions:
     Attributes:
         mode: "embedded" (one process) or "processes".
         hosts: how many host processes; None = one per node.
-        transport: "unix" (socket pairs) or "tcp" (loopback).
+        transport: how hosts reach the world, one of the group ``qnet.transports``; an embedded run needs none.
         pace: simulated seconds per wall second; None = as fast as it can.
         folder: existing, empty run folder; None = nothing is written.
         pin: keep world and hosts on one core: in lock-step one of them works at a time, and a wake-up on
@@ -43,7 +46,7 @@ class RunOptions:
 
     mode: Literal["embedded", "processes"] = "processes"
     hosts: int | None = None
-    transport: Literal["unix", "tcp"] = "unix"
+    transport: str = TRANSPORT
     pace: float | None = None
     folder: Path | None = None
     pin: bool = True
@@ -86,6 +89,8 @@ def run(plan: RunPlan, options: RunOptions | None = None) -> RunOutcome:
             path="--hosts",
             value=options.hosts,
         )
+    if options.mode == "processes":
+        _check_transport(options.transport)
     _check_plan(plan)
     try:
         with _signals_noted() as signals:
@@ -149,6 +154,16 @@ def _check_plan(plan: RunPlan) -> None:
             value=seconds(plan.until),
         )
     Seams(plan)
+
+
+def _check_transport(name: str) -> None:
+    """Refuse a transport by which no process can be reached, before anything is started."""
+    if not plugins.exists("qnet.transports", name):
+        raise ConfigError(plugins.unknown("qnet.transports", name), path="--transport")
+    if plugins.find("qnet.transports", name).pair is None:
+        raise ConfigError(
+            "must join processes; this one is what --embedded uses", path="--transport", value=name
+        )
 
 
 def load_plan(path: Path) -> RunPlan:

@@ -14,7 +14,7 @@ they run. Do not use them in a run that shall be repeatable.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final, Literal, TypeVar
@@ -22,6 +22,7 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 import trio
 
+from qnet.couplings import routed
 from qnet.errors import LocalProtocolError
 from qnet.hardware import Platform
 from qnet.ids import CircuitId, NodeId, OpId, RequestId, SlotId
@@ -332,8 +333,12 @@ class Session:
 
     # ------------------------------------------------------------ qubits
 
-    async def run(self, program: Program) -> tuple[int, ...]:
-        """Run a program on slots that this application holds; the outcomes of its measurements."""
+    async def run(self, program: Program, spare: Iterable[SlotId] = ()) -> tuple[int, ...]:
+        """Run a program on slots that this application holds; the outcomes of its measurements.
+
+        Where not all slots interact, qubits go there and back through slots of the program and ``spare`` ones.
+        """
+        program = routed(self.platform, program, spare)
         self._ops += 1
         op = OpId(f"{self.node}.app/{self._ops}")
         box = self._results[op] = Mailbox(self.woken)

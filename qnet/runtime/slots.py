@@ -8,6 +8,10 @@ Shares
     With at least as many communication slots as links every link has its own ones, dealt out in order of
     name: a pair that waits on one link never takes the other links' turn. With fewer, all links draw on a
     common pool, and their protocol must see to it that none waits for another node with a slot in hand.
+
+Couplings
+    Where not all slots interact, a link gets memory slots beside a communication slot that it may use, and
+    then (``near``) a communication slot beside one of those.
 """
 
 from __future__ import annotations
@@ -15,6 +19,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from msgspec import UNSET
+
+from qnet.couplings import graph
 from qnet.errors import LocalProtocolError
 from qnet.hardware import Platform
 from qnet.ids import NodeId, SlotId
@@ -42,16 +49,20 @@ class Slots:
             self._free[self._role(slot)].add(slot)
         self._waiting: list[tuple[str, Acquire]] = []
         self._share: dict[str, frozenset[SlotId]] = {}
+        self._beside = graph(platform) if platform else {}
+        self._storable: dict[str, frozenset[SlotId]] = {}
 
     def share_out(self, links: Iterable[str]) -> None:
         """Give each of these link machines communication slots of its own, if there are enough."""
         names = sorted(links)
-        slots = self._platform.communication_slots if self._platform else 0
-        if names and slots >= len(names):
-            self._share = {
-                name: frozenset(SlotId(slot) for slot in range(index, slots, len(names)))
-                for index, name in enumerate(names)
-            }
+        if self._platform is None:
+            return
+        for index, name in enumerate(names):
+            own = frozenset(map(SlotId, self._platform.communication_of(index, len(names))))
+            if self._platform.communication_slots >= len(names):
+                self._share[name] = own
+            if self._beside:
+                self._storable[name] = self._next_to(own)
 
     def holders(self) -> dict[SlotId, str]:
         """Holder of every slot that has one."""
@@ -106,7 +117,7 @@ class Slots:
             return given
         still: list[tuple[str, Acquire]] = []
         for name, want in self._waiting:
-            slot = self._free_for(name, want.role)
+            slot = self._free_for(name, want)
             if slot is None:
                 still.append((name, want))
             else:
@@ -120,9 +131,17 @@ class Slots:
         assert self._platform is not None, "a station has no slots"
         return self._platform.role_of(slot)
 
-    def _free_for(self, name: str, role: str) -> SlotId | None:
-        """The first free slot of that role that ``name`` may use."""
-        free = self._free[role]
-        if role == "communication" and name in self._share:
+    def _next_to(self, slots: Iterable[SlotId]) -> frozenset[SlotId]:
+        """Slots that interact with one of these."""
+        return frozenset(SlotId(one) for slot in slots for one in self._beside.get(slot, ()))
+
+    def _free_for(self, name: str, want: Acquire) -> SlotId | None:
+        """The first free slot that ``name`` may use for what it wants."""
+        free = self._free[want.role]
+        if want.role == "communication" and name in self._share:
             free = free & self._share[name]
+        if want.role == "memory" and name in self._storable:
+            free = free & self._storable[name]
+        if want.near is not UNSET and self._beside:
+            free = free & self._next_to(want.near)
         return min(free, default=None)

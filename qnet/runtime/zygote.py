@@ -13,12 +13,14 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import gc
+import importlib
 import json
 import os
 import select
 import signal
 import socket
 import sys
+from contextlib import suppress
 from importlib.metadata import entry_points
 
 from qnet.runtime.guard import die_with_parent
@@ -116,6 +118,10 @@ def preload(plugins: list[str]) -> None:
     """Import plug-ins before the first fork. ``GROUP=NAME`` each; unknown ones are the hosts' to report."""
     for given in plugins:
         group, _, name = given.partition("=")
+        if ":" in name:
+            with suppress(ImportError):
+                importlib.import_module(name.partition(":")[0])
+            continue
         for entry in entry_points(group=group, name=name):
             entry.load()
 

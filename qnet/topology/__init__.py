@@ -12,7 +12,8 @@ Format
         0.9999``). ``t1_s``, ``t2_s`` stand for those of the communication qubits, ``memory_t1_s``,
         ``memory_t2_s`` for those of the memory qubits.
     ``[nodes.NAME]`` of a station
-        ``kind = "station"`` and the fields of :class:`qnet.hardware.Station`. With ``switch = {
+        ``kind = "station"`` and the fields of :class:`qnet.hardware.Station`; ``sheet`` names one of
+        ``qnet.stations``, whose figures stand for those that are not given. With ``switch = {
         dwell_s = 1e-3, reconfigure_s = 1e-5 }`` its links share the detectors in turns.
     ``[links.NAME]``
         Fields of :class:`qnet.topology.links.LinkEntry`. ``length_m`` is the fibre from each end
@@ -32,7 +33,7 @@ Format
         of such tables alone is what ``--faults FILE`` adds.
     ``[run]``
         Fields of :class:`qnet.topology.compile.RunEntry`: ``seed``, ``until_s``, ``patience_s``,
-        ``cluster_cap``, ``exact_attempts``, ``explore_schedule``.
+        ``cluster_cap``, ``exact_attempts``, ``explore_schedule``, ``engine`` (one of ``qnet.engines``).
 
 A whole file::
 

@@ -97,6 +97,7 @@ _DOMAINS: Final[tuple[tuple[str, Domain], ...]] = (
     ("alternatives", Domain(1, 100)),
     ("wavelength_m", Domain(0.0, 10.0, above=True)),
     ("gate_2q.fidelity", Domain(0.25, 1.0)),
+    ("couplings.gate.fidelity", Domain(0.25, 1.0)),
     ("spin_photon_fidelity", Domain(0.0, 1.0)),
     ("fidelity", Domain(0.5, 1.0)),
     ("visibility", Domain(0.0, 1.0)),

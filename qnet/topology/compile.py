@@ -6,12 +6,14 @@ from typing import Any
 
 import msgspec
 
-from qnet.plan import RunPlan
+from qnet.plan import ENGINE, RunPlan
 from qnet.topology.check import At, name, table, typed
+from qnet.topology.couplings import check_use
 from qnet.topology.faults import compile_faults
 from qnet.topology.links import compile_links
 from qnet.topology.network import with_network
 from qnet.topology.nodes import compile_nodes
+from qnet.topology.plugs import check_engine
 from qnet.topology.roles import compile_app
 from qnet.units import duration_from_s
 
@@ -25,6 +27,7 @@ class RunEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exact_attempts: bool = False
     explore_schedule: int = 0
     patience_s: float = 0.5
+    engine: str = ENGINE
 
 
 class _Topology(msgspec.Struct, frozen=True):
@@ -71,5 +74,9 @@ def compile_topology(
         until=None if run.until_s is None else duration_from_s(run.until_s),
         faults=compile_faults(data.get("faults", {}), nodes, links, at.key("faults")),
         patience=duration_from_s(run.patience_s),
+        engine=msgspec.UNSET if run.engine == ENGINE else run.engine,
     )
-    return with_network(plan, data.get("network"), at.key("network"))
+    check_engine(plan, at.key("run").key("engine"))
+    whole = with_network(plan, data.get("network"), at.key("network"))
+    check_use(whole, at.key("nodes"))
+    return whole

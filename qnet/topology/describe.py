@@ -20,6 +20,7 @@ from qnet.plan import (
     Partition,
     PurificationPlan,
     RunPlan,
+    Single,
     Stall,
 )
 from qnet.topology.doubts import warnings
@@ -52,7 +53,8 @@ def describe(plan: RunPlan) -> list[Table]:
 
 
 def _processes(plan: RunPlan) -> Table:
-    rows: list[Row] = [("world", "quantum states, optics, time")]
+    named = "" if plan.engine is msgspec.UNSET else f" (engine {plan.engine})"
+    rows: list[Row] = [("world", f"quantum states{named}, optics, time")]
     rows += [(f"host {node.name}", _what(node)) for node in plan.nodes]
     return Table("processes", ("process", "runs"), tuple(rows))
 
@@ -193,6 +195,9 @@ def _fault(fault: Fault) -> Row:
         back = "stays down" if fault.restart is None else "comes back without its memory"
         times = (seconds(fault.at), _seconds(fault.restart))
         return (fault.name, kind, fault.node, *times, f"loses power, {back}")
+    if isinstance(fault, Single):
+        where = f"{fault.source} > {fault.target}"
+        return (fault.name, kind, where, None, None, _mishap(fault))
     where, what = _effect(fault)
     return (fault.name, kind, where, seconds(fault.start), _seconds(fault.end), what)
 
@@ -207,6 +212,16 @@ def _effect(fault: Impair | Partition | Stall | Cut) -> tuple[str, str]:
             return fault.node, "neither hears nor speaks"
         case Cut():
             return fault.link, "no photon arrives"
+
+
+def _mishap(fault: Single) -> str:
+    late = f" {seconds(fault.late):g} s later" if fault.late else ""
+    what = {
+        "lose": "is lost",
+        "double": f"comes twice{late and f', again{late}'}",
+        "delay": f"comes{late}",
+    }
+    return f"message {fault.number} {what[fault.what]}"
 
 
 def _impairments(fault: Impair) -> Iterator[str]:

@@ -22,7 +22,8 @@ Theory
     Bell-diagonal part; what is left out, of trace norm d, changes no fidelity of the pair itself, but up to
     d/2 of what swaps and purification make of it, and d/2 is added for them.
 Assumptions and validity
-    Cold-bath T1/T2 decay; a gate is a perfect Pauli followed by depolarisation. The gate may act
+    Cold-bath T1/T2 decay; a gate is a perfect Pauli followed by depolarisation (Z is nothing where it is a
+    change of frame). The gate may act
     at any instant between click and delivery (messages may come by a shorter fibre): both extremes
     are evaluated and count in the error. With infinite T1 they are equal. The rate is that of an
     idle link and one request without end, slots freed at once. Behind a switch it is the mean over a
@@ -51,9 +52,16 @@ from itertools import combinations
 from typing import Final
 
 from qnet.hardware import Coherence, Platform
-from qnet.physics.bell import LABELS, Matrix4, bell_vector, overlap, state_correlators
-from qnet.physics.gates import depolarising_from_fidelity
+from qnet.physics.bell import (
+    LABELS,
+    Matrix4,
+    bell_vector,
+    correction_gate,
+    overlap,
+    state_correlators,
+)
 from qnet.physics.memory import decay
+from qnet.physics.native import pulse_mixing
 from qnet.physics.windows import mean_lit, successes_per_window
 from qnet.plan import Estimate, Window
 from qnet.seams import ClickOutcome
@@ -186,7 +194,7 @@ def _delivered(
         state = stored(state, side, kept, ends[side].coherence_of(0))
     if outcome.label != (0, 0):
         state = corrected(state, origin, outcome.label)
-        mixing = depolarising_from_fidelity(ends[origin].gate_1q.fidelity, 1)
+        mixing = pulse_mixing(ends[origin], correction_gate(outcome.label))
         state = depolarised(state, origin, mixing)
     for side in (0, 1):
         state = stored(state, side, timing.delivery - acts_at, ends[side].coherence_of(0))

@@ -9,6 +9,8 @@ Format
     impair    source, target, kinds (shell patterns),         messages are lost, doubled,
               loss_prob, duplicate_prob, reorder_prob,        overtaken
               reorder_factor, start_s, end_s
+    single    source, target, number, what, late_s            one message is lost ("lose"), comes
+                                                              twice ("double") or late ("delay")
     partition nodes, start_s, end_s                           no message to or from others
     crash     node, at_s, restart_s                           power off, memory gone
     stall     node, start_s, end_s                            neither hears nor speaks
@@ -23,12 +25,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import permutations
-from typing import Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from qnet.ids import LinkId, NodeId
-from qnet.plan import Crash, Cut, Fault, Impair, LinkPlan, NodePlan, Partition, Stall
+from qnet.plan import Crash, Cut, Fault, Impair, LinkPlan, NodePlan, Partition, Single, Stall
 from qnet.topology.check import At, name, nearest, table, typed
 from qnet.units import Instant, duration_from_s, seconds
 
@@ -45,6 +47,16 @@ class ImpairEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reorder_factor: float = 0.0
     start_s: float = 0.0
     end_s: float | None = None
+
+
+class SingleEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What happens to one message; fields as in :class:`qnet.plan.Single`."""
+
+    source: str
+    target: str
+    number: Annotated[int, msgspec.Meta(ge=1)]
+    what: Literal["lose", "double", "delay"]
+    late_s: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
 
 
 class PartitionEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,6 +93,7 @@ class CutEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 KINDS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "impair": ImpairEntry,
+    "single": SingleEntry,
     "partition": PartitionEntry,
     "crash": CrashEntry,
     "stall": StallEntry,
@@ -116,6 +129,8 @@ def _fault(
     match typed(data, record, at):
         case ImpairEntry() as entry:
             return _impair(title, entry, nodes, at)
+        case SingleEntry() as entry:
+            return _single(title, entry, nodes, at)
         case PartitionEntry() as entry:
             return _partition(title, entry, nodes, at)
         case CrashEntry() as entry:
@@ -157,6 +172,17 @@ def _impair(title: str, entry: ImpairEntry, nodes: Sequence[NodeId], at: At) -> 
         start=_instant(entry.start_s),
         end=_end(entry.start_s, entry.end_s, at),
     )
+
+
+def _single(title: str, entry: SingleEntry, nodes: Sequence[NodeId], at: At) -> Single:
+    _check_known(entry.source, "a node", nodes, at.key("source"))
+    _check_known(entry.target, "a node", nodes, at.key("target"))
+    if entry.what == "lose" and entry.late_s > 0.0:
+        raise at.key("late_s").error("must be 0 for a message that is lost", entry.late_s)
+    if entry.what == "delay" and not entry.late_s > 0.0:
+        raise at.key("late_s").error("must be > 0 for a message that is late", entry.late_s)
+    source, target = NodeId(entry.source), NodeId(entry.target)
+    return Single(title, source, target, entry.number, entry.what, duration_from_s(entry.late_s))
 
 
 def _partition(title: str, entry: PartitionEntry, nodes: Sequence[NodeId], at: At) -> Partition:

@@ -25,24 +25,37 @@ import msgspec
 from qnet.hardware import Platform, Station
 from qnet.ids import LinkId, NodeId
 from qnet.plan import LinkOptics, LinkPlan, NodePlan
-from qnet.seams import checked_outcomes
+from qnet.seams import Light, checked_outcomes
 from qnet.topology.check import At, name, nearest, table, typed
 from qnet.topology.estimate import Timing, estimate
 from qnet.topology.photonics import (
+    Arm,
     Converter,
-    arm,
+    Shaper,
+    arms,
     check_wavelengths,
     converters,
     link_optics,
     overlap,
+    shapers,
 )
-from qnet.topology.plugs import parameters, plugin, purification, with_prediction
+from qnet.topology.plugs import (
+    parameters,
+    plugin,
+    protocol_parameters,
+    purification,
+    with_prediction,
+)
 from qnet.topology.switching import window
 from qnet.units import GROUP_INDEX_FIBRE, Duration, duration_from_s, light_time
 
 LOWEST_RATE_HZ: Final = 1e-5
 """Slowest link that a run can follow: the unluckiest draw takes 37 mean times per pair, and an
 instant, 64 bits of picoseconds, ends after 106 days."""
+
+
+AT_ONCE: Final = Duration(1)
+"""From the start of an attempt to a click at the shortest: a click belongs to a run that began before it."""
 
 
 class LinkEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,8 +67,10 @@ class LinkEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         length_m: of the fibre from each end to the station, in the order of ``ends``; one number
             is the length of each arm.
         loss_db_per_km: of the fibre at the photons' wavelength; None for the usual figure there.
-        transmission_prob: of switches, connectors and filters on each arm, together.
+        transmission_prob: of switches, connectors and filters on each arm, together; if light passes both
+            arms one after the other (serial schemes), of those between the ends.
         converters: by the name of an end, one stage of frequency conversion or a list of stages.
+        shaping: by the name of an end, a modulator that shortens its photons.
         scheme, protocol: names of the heralding scheme and of the link protocol.
         group_index: of the fibre.
         visibility: V = |<psi_A|psi_B>|^2 of the two photons, lifetimes and detuning apart.
@@ -76,6 +91,7 @@ class LinkEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     phase_rms_rad: float = 0.0
     transmission_prob: float = 1.0
     converters: dict[str, Converter | tuple[Converter, ...]] = {}
+    shaping: dict[str, Shaper] = {}
     scheme_parameters: dict[str, Any] = {}
     protocol_parameters: dict[str, Any] = {}
     purification: dict[str, Any] | None = None
@@ -158,7 +174,9 @@ def _link(
     scheme_parameters = parameters(
         entry.scheme_parameters, scheme.parameters, at.key("scheme_parameters")
     )
-    optics = _optics(entry, arms_m, ends, platforms, station, scheme.detectors, at)
+    light = scheme.light_of(scheme_parameters)
+    both = _arms(entry, arms_m, ends, platforms, station, light, at)
+    optics = _optics(entry, both, platforms, station, light, scheme.detectors)
     timing = _timing(entry, arms_m, platforms, scheme.rounds)
     try:
         outcomes = checked_outcomes(link, scheme, optics, scheme_parameters)
@@ -178,10 +196,10 @@ def _link(
         name=link,
         ends=ends,
         station=NodeId(entry.station),
-        scheme=scheme.name,
+        scheme=entry.scheme,
         scheme_parameters=scheme_parameters,
-        protocol=protocol.name,
-        protocol_parameters=parameters(
+        protocol=entry.protocol,
+        protocol_parameters=protocol_parameters(
             entry.protocol_parameters, protocol.parameters, at.key("protocol_parameters")
         ),
         optics=optics,
@@ -194,6 +212,7 @@ def _link(
         purification=purification(entry.purification, at.key("purification")),
         held=timing.held,
         window=lit,
+        lifetimes_s=(both[0].lifetime_s, both[1].lifetime_s) if entry.shaping else msgspec.UNSET,
     )
     if scheme.check is not None:
         try:
@@ -239,24 +258,35 @@ def _emitter(end: NodeId, nodes: Mapping[str, NodePlan], at: At) -> Platform:
     return platform
 
 
-def _optics(
+def _arms(
     entry: LinkEntry,
     arms_m: tuple[float, float],
     ends: tuple[NodeId, NodeId],
     platforms: tuple[Platform, Platform],
     station: Station,
-    detectors: int,
+    light: Light,
     at: At,
-) -> LinkOptics:
+) -> tuple[Arm, Arm]:
     stages = converters(entry.converters, ends, at.key("converters"))
+    shaped = shapers(entry.shaping, ends, platforms, light, at.key("shaping"))
     loss, passed = entry.loss_db_per_km, entry.transmission_prob
-    arms = (
-        arm(platforms[0], stages[0], arms_m[0], loss, passed, station, detectors, at),
-        arm(platforms[1], stages[1], arms_m[1], loss, passed, station, detectors, at),
-    )
-    check_wavelengths(ends, platforms, arms, at)
-    visibility = entry.visibility * overlap(platforms, entry.detuning_hz)
-    return link_optics(arms, platforms, station, visibility, entry.phase_rms_rad)
+    both = arms(platforms, stages, shaped, arms_m, loss, passed, station, light, at)
+    check_wavelengths(ends, platforms, both, at)
+    return both
+
+
+def _optics(
+    entry: LinkEntry,
+    both: tuple[Arm, Arm],
+    platforms: tuple[Platform, Platform],
+    station: Station,
+    light: Light,
+    detectors: int,
+) -> LinkOptics:
+    visibility = entry.visibility
+    if light == "midpoint":
+        visibility *= overlap(both, entry.detuning_hz)
+    return link_optics(both, platforms, station, visibility, entry.phase_rms_rad, detectors)
 
 
 def _timing(
@@ -271,6 +301,8 @@ def _timing(
     )
     emissions = [platform.emission for platform in platforms]
     preparation = duration_from_s(max(emission.preparation_s for emission in emissions))
+    if not any(flights):
+        preparation = max(preparation, AT_ONCE)
     round_trip = preparation + 2 * max(flights)
     held = Duration((rounds - 1) * round_trip)
     listed = duration_from_s(max(emission.interval_s for emission in emissions))

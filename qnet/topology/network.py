@@ -65,7 +65,7 @@ def with_network(plan: RunPlan, value: object, at: At) -> RunPlan:
     protocol = plugin("qnet.networks", entry.protocol, at.key("protocol"))
     routing: Routing = plugin("qnet.routing", entry.routing, at.key("routing"))
     layer = NetworkPlan(
-        protocol=protocol.name,
+        protocol=entry.protocol,
         parameters=parameters(entry.parameters, protocol.parameters, at.key("parameters")),
         routes={},
         purification=purification(entry.purification, at.key("purification")),

@@ -12,6 +12,8 @@ from qnet.hardware import Coherence, Platform, Station
 from qnet.ids import NodeId
 from qnet.plan import NodePlan
 from qnet.topology.check import At, known_keys, name, nearest, refuse_odd_numbers, table, typed
+from qnet.topology.couplings import check_slots
+from qnet.topology.plugs import plugin
 
 SHORTHANDS: Final = {
     "t1_s": ("communication", "t1_s"),
@@ -40,11 +42,21 @@ def _node(key: str, value: object, nodes: At) -> NodePlan:
     if kind not in KINDS:
         raise at.key("kind").error(f"must be one of {', '.join(KINDS)}", kind)
     if kind == "station":
-        return NodePlan(node, station=typed(data, Station, at))
+        return NodePlan(node, station=_detectors(data, at))
     stray = sorted(set(data) & set(Station.__struct_fields__))
     if stray and "platform" not in data:
         raise at.key(stray[0]).error("belongs to a station", hint='Add kind = "station"')
     return _processor(node, data, at)
+
+
+def _detectors(data: dict[str, Any], at: At) -> Station:
+    """The figures of a station: those of its sheet, if it names one, with its own in their place."""
+    if "sheet" not in data:
+        return typed(data, Station, at)
+    refuse_odd_numbers(data, at)
+    known_keys(data, Station, at, also=("kind", "sheet"))
+    found = plugin("qnet.stations", data.pop("sheet"), at.key("sheet"))
+    return typed({**msgspec.to_builtins(found.station), **data}, Station, at)
 
 
 def _processor(node: NodeId, data: dict[str, Any], at: At) -> NodePlan:
@@ -67,6 +79,7 @@ def _processor(node: NodeId, data: dict[str, Any], at: At) -> NodePlan:
     platform = _typed_platform(merged, at, spelled)
     for role in ("communication", "memory"):
         _check_coherence(getattr(platform, role), role, at, spelled)
+    check_slots(platform, at.key("couplings"))
     if platform.slots < 1:
         raise at.error("communication_slots + memory_slots must be >= 1", platform.slots)
     return NodePlan(node, platform_name=sheet.name, platform=platform)

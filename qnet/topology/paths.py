@@ -25,7 +25,7 @@ Theory
     dephase it: at a rate, as with a shorter T2 (:mod:`qnet.physics.attempts`).
 
     A node with fewer communication slots than links keeps pairs in memory; the other end of such a link does,
-    too. The move costs both ends three two-qubit gates, and the link the time that it takes.
+    too. The move costs both ends its gates (:mod:`qnet.physics.moves`), and the link the time that it takes.
 
     A finished pair waits at the ends for its message, for the light time of the path; where an end has
     fewer than two communication slots per link, its link begins that much later.
@@ -62,14 +62,15 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
-from qnet.hardware import Coherence, Platform
+from qnet.hardware import Coherence, Operation, Platform
 from qnet.ids import NodeId
 from qnet.physics.attempts import rate_hz, while_attempting
 from qnet.physics.bell import Correlators, fidelity_from_correlators
-from qnet.physics.gates import depolarising_from_fidelity
-from qnet.physics.swapping import bell_measurement_factors, perfect_swap
+from qnet.physics.moves import moves
+from qnet.physics.native import bell_factors, compiled, pulse_time
+from qnet.physics.swapping import perfect_swap, read_out
 from qnet.plan import LinkPlan, Route
-from qnet.units import duration_from_s, seconds
+from qnet.units import Duration, duration_from_s, seconds
 
 CutoffChoice = Literal["long", "short", "off"]
 
@@ -176,6 +177,10 @@ def can_serve(platform: Platform) -> bool:
     return slots >= 2 or (slots == 1 and platform.memory_slots >= 1)
 
 
+LONGEST_CUTOFF_S: Final = 1e6
+"""A longer cutoff is none: no run lasts so long, and times are counted in 63 bits of picoseconds."""
+
+
 def choose_cutoff_s(
     links: Sequence[LinkPlan],
     inner: Sequence[Coherence],
@@ -195,7 +200,7 @@ def choose_cutoff_s(
     if choice == "off" or not inner:
         return math.inf
     if choice == "short":
-        darkness_s = max(seconds(link.window.dark) if link.window else 0.0 for link in links)
+        darkness_s = max(seconds(link.dark) for link in links)
         return darkness_s - math.log1p(-success_prob) / min(link.offered[1] for link in links)
     ends = zip(pairwise(links), inner, strict=True)
     return min(_losing_time_s(link, memory, lost_share) for both, memory in ends for link in both)
@@ -226,17 +231,21 @@ def swap_factors(platform: Platform, memory: Coherence) -> Correlators:
     """Factors of the Bell measurement of a node, both qubits kept in ``memory`` until it has begun."""
     readout = platform.readout
     flips = (readout.error_0_prob, readout.error_1_prob)
-    noise = bell_measurement_factors(
-        depolarising_from_fidelity(platform.gate_2q.fidelity, 2),
-        depolarising_from_fidelity(platform.gate_1q.fidelity, 1),
-        flips,
-        flips,
-    )
-    single_s, reading_s = platform.gate_1q.duration_s, readout.duration_s
+    gate = _usual_gate(platform)
+    noise = read_out(bell_factors(platform, gate), flips, flips)
+    single_s, reading_s = seconds(pulse_time(platform, "H")), readout.duration_s
     phase = math.exp(-single_s / memory.t2_s)
     parity = math.exp(-(single_s + reading_s) / memory.t1_s)
-    both = _stored(noise, 2.0 * platform.gate_2q.duration_s, memory)
+    both = _stored(noise, 2.0 * seconds(compiled(platform, "CNOT", gate).duration), memory)
     return perfect_swap(both, (phase, phase * parity, parity))
+
+
+def _usual_gate(platform: Platform) -> Operation:
+    """The entangler of a node's swaps; where couplings differ, one of the middle, in fidelity."""
+    if not platform.couplings:
+        return platform.gate_2q
+    ranked = sorted((one.gate for one in platform.couplings), key=lambda gate: gate.fidelity)
+    return ranked[len(ranked) // 2]
 
 
 def predict(
@@ -304,7 +313,7 @@ def predict(
         goodness=min(max(fidelity_from_correlators(values), 0.0), 1.0),
         rate_hz=max(kept / round_s, sys.float_info.min),
         cutoff=None
-        if math.isinf(cutoff_s)
+        if cutoff_s > LONGEST_CUTOFF_S
         else max(duration_from_s(cutoff_s), duration_from_s(1e-12)),
     )
 
@@ -322,26 +331,23 @@ def _memories(
 
 
 def _moved(link: LinkPlan, ends: Sequence[Platform]) -> tuple[Correlators, float]:
-    """What a link offers if both ends move their halves to memory: three two-qubit gates each.
+    """What a link offers if both ends move their halves to memory, the slowest way that each has.
 
     A purified link's prediction already has its pairs where they wait.
     """
     values, rate_hz = link.offered
     if link.purification is not None:
         return values, rate_hz
-    moves_s = [end.initialise.duration_s + 3.0 * end.gate_2q.duration_s for end in ends]
-    took_s = max(moves_s)
-    for end, move_s in zip(ends, moves_s, strict=True):
-        kept = (1.0 - depolarising_from_fidelity(end.gate_2q.fidelity, 2)) ** 3
-        values = perfect_swap(values, (kept, kept, kept))
+    ways = [moves(end)[-1] for end in ends]
+    took_s = max(seconds(way.duration) for way in ways)
+    for end, way in zip(ends, ways, strict=True):
+        move_s = seconds(way.duration)
+        values = perfect_swap(values, way.factors)
         values = _stored(values, move_s, end.communication)
         values = _stored(values, took_s - move_s, end.memory)
     return values, 1.0 / (1.0 / rate_hz + took_s)
 
 
 def _swap_time_s(platform: Platform) -> float:
-    return (
-        platform.gate_2q.duration_s
-        + platform.gate_1q.duration_s
-        + 2.0 * platform.readout.duration_s
-    )
+    joint = compiled(platform, "CNOT", _usual_gate(platform)).duration
+    return seconds(Duration(joint + pulse_time(platform, "H"))) + 2.0 * platform.readout.duration_s

@@ -1,20 +1,28 @@
 """What the photons of a link meet on their way: converters, fibre, switches, detectors, each other.
 
 Theory
-    An emitted photon passes the converters of its arm, then the fibre, then everything that the link lists
-    as ``transmission_prob`` (connectors, filters, switches on the way), then the switch of the station if it
-    has one, then the detector (physics reference A4.6):
+    An emitted photon passes the modulator that shapes it, if there is one, the converters of its arm, then
+    the fibre, then everything that the link lists as ``transmission_prob`` (connectors, filters, switches on
+    the way), then the switch of the station if it has one, then the detector (physics reference A4.6):
 
-        eta = emission x converters x 10^(-loss L / 10) x transmission x switch x detector
+        eta = emission x shaping x converters x 10^(-loss L / 10) x transmission x switch x detector
+
+    *Serial* links (:data:`qnet.seams.Light`) send light through both arms, from the sender to the receiver. What
+    lies on the way counts once, in the sender's arm, and what lies behind the receiver in its arm:
+
+        sender: emission x converters x 10^(-loss L / 10) x transmission,  receiver: emission x switch x detector
 
     A converter adds noise photons behind itself; a transducer adds N per pulse, referred to its input, that
     are lost as the signal is. With dark counts they make the chance of a false count per detector and
     window, 1 - exp(-mean counts). Photons of exponential shape with unlike lifetimes or frequencies overlap
-    by V = 4 g1 g2 / ((g1 + g2)^2 + 4 Delta^2), which multiplies the visibility that the link states
-    (reference A4.5). An end that waits for cooling or loading for part of the time attempts that much less.
+    by V = 4 g1 g2 / ((g1 + g2)^2 + 4 Delta^2), which multiplies the visibility that the link states, if
+    photons of both ends meet (reference A4.5). A modulator makes the longer photon as short as the other,
+    for a loss (:mod:`qnet.physics.shaping`). An end that waits for cooling or loading for part of the time
+    attempts that much less.
 Assumptions and validity
     Noise photons are as good as dark counts: they come at random and interfere with nothing. A transducer's
-    noise is spread evenly over the detectors that a station of the link's scheme has.
+    noise is spread evenly over the detectors that a station of the link's scheme has. The receiver of a serial
+    link is the end with the shorter arm, end B if they are alike.
 Not modelled
     Noise of one window that reaches into the next; saturation; drift of frequencies.
 Units
@@ -27,7 +35,7 @@ Sources
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -36,7 +44,9 @@ from qnet.hardware import Platform, Station
 from qnet.ids import NodeId
 from qnet.physics.fibre import usual_loss_db_per_km
 from qnet.physics.heralding import mode_visibility
+from qnet.physics.shaping import shortened
 from qnet.plan import LinkOptics
+from qnet.seams import Light
 from qnet.topology.check import At, nearest
 
 SAME_WAVELENGTH_M: Final = 1e-12
@@ -60,29 +70,42 @@ class Converter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     noise_rate_hz: float = 0.0
 
 
+class Shaper(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A modulator behind the emitter, which makes the photon decay faster.
+
+    Attributes:
+        lifetime_s: of the photon behind it, 1/e of the intensity; not above that of the emitter.
+        efficiency_prob: chance that a photon passes the open modulator.
+    """
+
+    lifetime_s: float
+    efficiency_prob: float = 1.0
+
+
 class Arm(msgspec.Struct, frozen=True):
     """One arm of a link.
 
     Attributes:
-        eta: chance that an emitted photon fires a detector.
+        eta: chance that an emitted photon fires a detector; for the sender of a serial link, that it reaches
+            the receiver.
+        lifetime_s: of the photon at the station, 0 where it is not known.
         wavelength_m: at the station.
         noise_rate_hz: noise of converters per detector.
-        noise_prob: chance of a noise photon of the transducer per detector and attempt.
+        noise_photons: of the transducer at the detectors, per attempt.
     """
 
     eta: float
+    lifetime_s: float
     wavelength_m: float
     noise_rate_hz: float
-    noise_prob: float
+    noise_photons: float
 
 
 def converters(
     tables: Mapping[str, Converter | tuple[Converter, ...]], ends: tuple[NodeId, NodeId], at: At
 ) -> tuple[tuple[Converter, ...], tuple[Converter, ...]]:
     """The converters of each arm, in the order in which the photon meets them."""
-    for end in tables:
-        if end not in ends:
-            raise at.key(end).error("must be an end of the link", end, nearest(end, ends))
+    _of_ends(tables, ends, at)
 
     def of(end: NodeId) -> tuple[Converter, ...]:
         found = tables.get(end, ())
@@ -91,20 +114,93 @@ def converters(
     return of(ends[0]), of(ends[1])
 
 
-def arm(
-    platform: Platform,
-    stages: tuple[Converter, ...],
-    length_m: float,
+def _of_ends(tables: Iterable[str], ends: tuple[NodeId, NodeId], at: At) -> None:
+    """Refuse a table of somebody else."""
+    for end in tables:
+        if end not in ends:
+            raise at.key(end).error("must be an end of the link", end, nearest(end, ends))
+
+
+def shapers(
+    tables: Mapping[str, Shaper],
+    ends: tuple[NodeId, NodeId],
+    platforms: tuple[Platform, Platform],
+    light: Light,
+    at: At,
+) -> tuple[Shaper | None, Shaper | None]:
+    """The modulator of each end."""
+    _of_ends(tables, ends, at)
+    for end, platform in zip(ends, platforms, strict=True):
+        if end not in tables:
+            continue
+        if light != "midpoint":
+            raise at.key(end).error(
+                "is of use only if photons of both ends interfere, those of this scheme do not"
+            )
+        emitted_s = platform.emission.lifetime_s
+        if not 0.0 < tables[end].lifetime_s <= emitted_s:
+            raise (
+                at.key(end)
+                .key("lifetime_s")
+                .error(
+                    f"must obey 0 < lifetime_s <= {emitted_s:g}, the emission.lifetime_s of {end} (0: not "
+                    "stated): a modulator makes a photon shorter, never longer",
+                    tables[end].lifetime_s,
+                )
+            )
+    return tables.get(ends[0]), tables.get(ends[1])
+
+
+def arms(
+    platforms: tuple[Platform, Platform],
+    stages: tuple[tuple[Converter, ...], tuple[Converter, ...]],
+    shaped: tuple[Shaper | None, Shaper | None],
+    lengths_m: tuple[float, float],
     loss_db_per_km: float | None,
     transmission_prob: float,
     station: Station,
-    detectors: int,
+    light: Light,
+    at: At,
+) -> tuple[Arm, Arm]:
+    """What becomes of the photons of both ends; a loss of None is the usual one at the wavelength."""
+    seen = [station.detector_efficiency_prob]
+    if station.switch is not None:
+        seen.append(station.switch.efficiency_prob)
+    receiver = 0 if lengths_m[0] < lengths_m[1] else 1
+    if light != "serial":
+        rests = [[transmission_prob, *seen]] * 2
+    else:
+        rests = [[transmission_prob], seen] if receiver else [seen, [transmission_prob]]
+    both = [
+        _arm(platforms[side], stages[side], shaped[side], lengths_m[side], loss_db_per_km, rest, at)
+        for side, rest in enumerate(rests)
+    ]
+    if light == "serial":
+        sender, behind = both[1 - receiver], both[receiver].eta
+        both[1 - receiver] = msgspec.structs.replace(
+            sender,
+            noise_rate_hz=sender.noise_rate_hz * behind,
+            noise_photons=sender.noise_photons * behind,
+        )
+    return both[0], both[1]
+
+
+def _arm(
+    platform: Platform,
+    stages: tuple[Converter, ...],
+    shaper: Shaper | None,
+    length_m: float,
+    loss_db_per_km: float | None,
+    rest: Iterable[float],
     at: At,
 ) -> Arm:
-    """What becomes of the photons of one end; a loss of None is the usual one at the wavelength."""
+    """One of them; ``rest``: chances to pass what lies behind the fibre."""
     emission = platform.emission
     wavelength_m, noise_hz = emission.wavelength_m, 0.0
-    passed = 1.0
+    passed, lifetime_s = 1.0, emission.lifetime_s
+    if shaper is not None:
+        passed = shaper.efficiency_prob * shortened(lifetime_s, shaper.lifetime_s)
+        lifetime_s = shaper.lifetime_s
     for stage in stages:
         passed *= stage.efficiency_prob
         noise_hz = noise_hz * stage.efficiency_prob + stage.noise_rate_hz
@@ -116,13 +212,9 @@ def arm(
             raise at.key("loss_db_per_km").error(
                 str(unknown), hint="State loss_db_per_km, or convert the photons (converters)"
             ) from None
-    behind = (
-        10.0 ** (-loss_db_per_km * length_m / 1e4)
-        * transmission_prob
-        * station.detector_efficiency_prob
-    )
-    if station.switch is not None:
-        behind *= station.switch.efficiency_prob
+    behind = 10.0 ** (-loss_db_per_km * length_m / 1e4)
+    for chance in rest:
+        behind *= chance
     noise = emission.noise_photons
     if noise >= MOST_ADDED_NOISE_PHOTONS:
         raise at.key("ends").error(
@@ -130,18 +222,18 @@ def arm(
             "is heralded with so noisy a transducer",
             noise,
         )
-    added = noise * emission.efficiency_prob * passed * behind
     return Arm(
         emission.efficiency_prob * passed * behind,
+        lifetime_s,
         wavelength_m,
         noise_hz * behind,
-        added / detectors,
+        noise * emission.efficiency_prob * passed * behind,
     )
 
 
-def overlap(platforms: tuple[Platform, Platform], detuning_hz: float) -> float:
-    """V of the two photons as emitted; 1 where a lifetime is not stated."""
-    first, second = (platform.emission.lifetime_s for platform in platforms)
+def overlap(arms: tuple[Arm, Arm], detuning_hz: float) -> float:
+    """V of the two photons by their shapes and frequencies; 1 where a lifetime is not stated."""
+    first, second = (one.lifetime_s for one in arms)
     if not (first > 0.0 and second > 0.0):
         return 1.0
     return mode_visibility(first, second, 2.0 * math.pi * detuning_hz)
@@ -176,10 +268,11 @@ def link_optics(
     station: Station,
     visibility: float,
     phase_rms_rad: float,
+    detectors: int,
 ) -> LinkOptics:
     """All of it, in the symbols of the reference."""
     rate_hz = station.dark_rate_hz + sum(one.noise_rate_hz for one in arms)
-    counts = rate_hz * station.window_s + sum(one.noise_prob for one in arms)
+    counts = rate_hz * station.window_s + sum(one.noise_photons / detectors for one in arms)
     return LinkOptics(
         eta_a=arms[0].eta,
         eta_b=arms[1].eta,

@@ -37,7 +37,8 @@ def compile_app(
     data = dict(table(value, at))
     if "name" not in data:
         raise at.key("name").error("is required", hint=nearest("", plugins.names("qnet.apps")))
-    app = _find_app(data.pop("name"), at.key("name"))
+    name = data.pop("name")
+    app = _find_app(name, at.key("name"))
     if len(app.place) > 1 and not links:
         raise top.key("links").error(f"application {app.name} must have a link, there is none")
     _place_on_only_link(data, app, links)
@@ -48,11 +49,11 @@ def compile_app(
             "must be an application that a topology can place on nodes", app.name
         )
     _check_joined(app, parameters, roles, links, at)
-    return AppPlan(app.name, msgspec.to_builtins(parameters), roles)
+    return AppPlan(name, msgspec.to_builtins(parameters), roles)
 
 
 def _find_app(chosen: object, at: At) -> App:
-    if chosen not in plugins.names("qnet.apps"):
+    if not plugins.exists("qnet.apps", chosen):
         raise at.error(plugins.unknown("qnet.apps", str(chosen)))
     return plugins.find("qnet.apps", str(chosen))
 

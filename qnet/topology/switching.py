@@ -14,8 +14,9 @@ Theory
 Assumptions and validity
     A photon passes at an instant: the detection window is much shorter than the dwell.
 Not modelled
-    Turns that are skipped when nobody attempts, or lengthened for who needs them; loss and cross-talk
-    that differ from port to port; drift of the switch against the clocks of the ends.
+    Turns that are skipped when nobody attempts, or lengthened for who needs them (what a switch on demand
+    takes: docs/decisions/0012); loss and cross-talk that differ from port to port; drift of the switch
+    against the clocks of the ends.
 Units
     Picoseconds.
 Sources

@@ -7,7 +7,7 @@ Theory
 Assumptions and validity
     Every conditional gate is assumed to run, so a program is never refused half way.
 Not modelled
-    Which pairs of slots a processor can couple: every pair of one node may take part in a gate.
+    A way round for a gate on slots that do not interact: :mod:`qnet.couplings` finds one.
 Units
     Instants in integer picoseconds.
 Sources
@@ -21,11 +21,13 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple, NoReturn
 
+from qnet.couplings import uncoupled
 from qnet.errors import IllegalProgram, SlotBusy, StateTooLarge, TimeReversed, UnknownSlot
-from qnet.hardware import Platform
+from qnet.hardware import Operation, Platform
 from qnet.ids import NodeId, OpId, SlotId
 from qnet.physics.gates import depolarising_from_fidelity
 from qnet.physics.memory import check_coherence_times
+from qnet.physics.native import Compiled, compiled, single
 from qnet.program import BASES, GATE_SLOTS, ROTATIONS, Draw, Gate, Initialise, Measure, Program
 from qnet.units import Instant, duration_from_s
 from qnet.world.engine import State
@@ -111,7 +113,10 @@ class Slot:
 
 
 class Holder:
-    """One processor: slots, durations in picoseconds, noise as depolarising parameters."""
+    """One processor: slots, durations in picoseconds, noise as depolarising parameters.
+
+    ``couplings`` has the gate of every two slots that interact, either one first; empty if all do.
+    """
 
     def __init__(self, name: NodeId, platform: Platform) -> None:
         self.name = name
@@ -125,18 +130,24 @@ class Holder:
         if self.shaken:
             for slot in self.slots[platform.communication_slots :]:
                 slot.shaken = True
-        one, two = platform.gate_1q, platform.gate_2q
-        self.one_ps = duration_from_s(one.duration_s)
-        self.one_noise = depolarising_from_fidelity(one.fidelity, 1)
-        self.two_ps = duration_from_s(two.duration_s)
-        self.two_noise = depolarising_from_fidelity(two.fidelity, 2)
-        self.swap_noise = 1.0 - (1.0 - self.two_noise) ** 3
+        self.platform = platform
+        self.couplings: dict[tuple[int, ...], Operation] = {}
+        for one in platform.couplings:
+            self.couplings[one.slots] = self.couplings[one.slots[::-1]] = one.gate
+        self.one_ps = duration_from_s(platform.gate_1q.duration_s)
+        self.one_noise = depolarising_from_fidelity(platform.gate_1q.fidelity, 1)
         self.init_ps = duration_from_s(platform.initialise.duration_s)
         # Fidelity of an initialisation: the population of |0>, 1 - lambda/2, as for one qubit.
         self.init_noise = depolarising_from_fidelity(platform.initialise.fidelity, 1)
         self.readout_ps = duration_from_s(platform.readout.duration_s)
         self.flip_probs = (platform.readout.error_0_prob, platform.readout.error_1_prob)
         self.results: OrderedDict[OpId, tuple[Program, ProgramResult]] = OrderedDict()
+
+    def compiled(self, step: Gate) -> Compiled:
+        """A gate, its two slots interacting if it has two, as this processor does it."""
+        if len(step.slots) == 1:
+            return single(self.platform, step.name)
+        return compiled(self.platform, step.name, self.couplings.get(step.slots))
 
     def slot(self, index: int, op: str) -> Slot:
         """The slot of that index; ``op`` is for the message of UnknownSlot."""
@@ -259,9 +270,18 @@ class Admission:
                 )
         _, group = self._filled(step.slots[0])
         if wanted == 2:
+            self._coupled(index, step)
             _, other = self._filled(step.slots[1])
             if other is not group:
                 self._join(group, other)
+
+    def _coupled(self, index: int, step: Gate) -> None:
+        couplings = self._holder.couplings
+        if couplings and step.slots not in couplings:
+            for slot in step.slots:
+                self._holder.slot(slot, self._op)
+            words = uncoupled(self._holder.platform, *step.slots)
+            self._illegal(index, f"{step.name} on {self._holder.name} {words}")
 
     def _join(self, group: set[Slot], other: set[Slot]) -> None:
         if len(group) + len(other) > self._cap:

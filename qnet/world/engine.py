@@ -10,6 +10,8 @@ Assumptions and validity
     of :data:`qnet.program.GATE_SLOTS`: the store has checked this before it calls.
 Not modelled
     Leakage out of the qubit, noise correlated between qubits except depolarising on two of them.
+Selection
+    The table ``run`` of a topology names an engine of the group ``qnet.engines`` (:mod:`qnet.world.engines`).
 Units
     Angles in radians; probabilities; no times (decay comes as :class:`qnet.physics.memory.Decay`).
 Sources
@@ -18,19 +20,31 @@ Sources
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qnet.errors import EngineUnsupported
 from qnet.physics.bell import Label
 from qnet.physics.memory import Decay
+from qnet.program import Gate, Measure, Program
 
 State = Any
 """A state of the engine that made it: opaque, immutable, never inspected by others."""
 
 ComplexMatrix = NDArray[np.complex128]
+
+
+TO_Z: Final[Mapping[str, tuple[str, float | None]]] = {
+    "X": ("H", None),
+    "Y": ("RX", math.pi / 2),
+    "Z+X": ("RY", -math.pi / 4),
+    "Z-X": ("RY", math.pi / 4),
+}
+"""The gate that turns a basis into Z, so that outcome 0 is its +1 eigenstate."""
 
 
 class Measured(NamedTuple):
@@ -69,6 +83,16 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """Name in the run's summary, e.g. "qutip"."""
+        ...
+
+    def check_gate(self, name: str, angle_rad: float | None) -> None:
+        """Refuse a gate that the engine cannot apply, whatever the state; nothing is changed.
+
+        The store asks for every gate of a program before it runs any.
+
+        Raises:
+            EngineUnsupported: with what it can apply instead.
+        """
         ...
 
     def basis(self, bit: int) -> State:
@@ -160,3 +184,23 @@ class Engine(Protocol):
     def matrix(self, state: State) -> ComplexMatrix:
         """Density matrix, 2^n x 2^n, as a copy."""
         ...
+
+
+def check_program(engine: Engine, program: Program, op: str) -> None:
+    """Refuse a program with a gate or a basis that the engine cannot do, before any of it has run.
+
+    Raises:
+        EngineUnsupported: which instruction, and what the engine can do instead.
+    """
+    for index, step in enumerate(program.instructions):
+        if type(step) is Gate:
+            needed = [(step.name, step.angle_rad)]
+        elif type(step) is Measure:
+            needed = [TO_Z[basis] for basis in (step.basis, *step.bases) if basis != "Z"]
+        else:
+            continue
+        for name, angle_rad in needed:
+            try:
+                engine.check_gate(name, angle_rad)
+            except EngineUnsupported as refusal:
+                raise EngineUnsupported(f"instruction {index}: {refusal}", op=op) from None

@@ -321,6 +321,9 @@ class QutipEngine:
             fast_from_numpy(np.diag([0j, 1.0 + 0j])),
         )
 
+    def check_gate(self, name: str, angle_rad: float | None) -> None:
+        """Every gate can be applied."""
+
     def basis(self, bit: int) -> Dense:
         """One qubit in |bit>."""
         return self._basis[bit]

@@ -25,7 +25,7 @@ from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
 from qnet.ids import NodeId
-from qnet.plan import Crash, Cut, Fault, Impair, LinkPlan, Partition, Stall
+from qnet.plan import Crash, Cut, Fault, Impair, LinkPlan, Partition, Single, Stall
 from qnet.randomness import keyed_uniform
 from qnet.units import Duration, Instant
 
@@ -57,7 +57,7 @@ class Faults:
         self.crashes = tuple(fault for fault in self.faults if isinstance(fault, Crash))
         self._stalls = tuple(fault for fault in self.faults if isinstance(fault, Stall))
         self._in_the_way = tuple(
-            fault for fault in self.faults if isinstance(fault, Impair | Partition)
+            fault for fault in self.faults if isinstance(fault, Impair | Single | Partition)
         )
 
     def __bool__(self) -> bool:
@@ -88,6 +88,13 @@ class Faults:
             if isinstance(fault, Partition):
                 if _within(fault, leaves) and (source in fault.nodes) != (target in fault.nodes):
                     return Passage((), fault.name)
+            elif isinstance(fault, Single):
+                if (fault.source, fault.target, 0, fault.number - 1) != (source, target, *message):
+                    continue
+                if fault.what == "lose":
+                    return Passage((), fault.name)
+                copies = [*held, held[0]] if fault.what == "double" else held
+                held = [*copies[:-1], copies[-1] + fault.late]
             elif _within(fault, leaves) and _concerns(fault, source, target, kind):
                 channel = f"{fault.name}/{source}>{target}/{message[0]}"
                 if self._happens(fault.loss_prob, f"{channel}/lost", message[1]):

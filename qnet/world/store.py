@@ -7,13 +7,13 @@ Theory
     to which it has evolved, and T1/T2 decay is applied when it is next touched. For memoryless
     local noise that is exact.
 Time within a program
-    Instructions run one after another. A gate or an initialisation acts at the end of its
-    duration, after the decay of that time and followed by its depolarising noise. A read-out
-    acts at its start and takes its duration (a published read-out error includes what happens
-    meanwhile); in all bases but Z it is preceded by one single-qubit gate. SWAP is three two-qubit
-    gates. A draw takes no time. A gate whose condition is
-    not met takes no time. All slots of a program are busy until the program ends. Other qubits of
-    a cluster are not touched: local noise commutes with what others do.
+    Instructions run one after another. A gate, compiled to those of the processor
+    (:mod:`qnet.physics.native`), or an initialisation acts at the end of its duration, after the
+    decay of that time and with its depolarising noise. A read-out acts at its start and takes its
+    duration (a published read-out error includes what happens meanwhile); in all bases but Z it is
+    preceded by one pulse. A draw and a gate whose condition is not met take no time. All slots of a
+    program are busy until it ends. Other qubits of a cluster are not touched: local noise commutes
+    with what others do.
 Attempts of the node
     Where a platform says so, each photon that leaves the node on any link dephases every qubit in a memory
     slot, charged lazily like T1/T2 by the number of departures. What a program will find when it ends is not
@@ -38,7 +38,6 @@ Sources
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -61,18 +60,10 @@ from qnet.world.admission import (
     refuse_past,
     refuse_unless_free,
 )
-from qnet.world.engine import ComplexMatrix, Engine, State
+from qnet.world.engine import TO_Z, ComplexMatrix, Engine, State, check_program
 from qnet.world.pulses import Train
 
 __all__ = ["Place", "ProgramResult", "Store"]
-
-_TO_Z: Final[Mapping[str, tuple[str, float | None]]] = {
-    "X": ("H", None),
-    "Y": ("RX", math.pi / 2),
-    "Z+X": ("RY", -math.pi / 4),
-    "Z-X": ("RY", math.pi / 4),
-}
-"""The gate that turns a basis into Z, so that outcome 0 is its +1 eigenstate."""
 
 RESULTS_KEPT: Final = 4096
 """Results of programs remembered per node for repeats of their operation id."""
@@ -126,6 +117,7 @@ class Store:
             IllegalProgram: an instruction breaks a rule of :mod:`qnet.program`, or the operation id has run
                 another program.
             StateTooLarge: a joint gate could make a cluster larger than the cap.
+            EngineUnsupported: the engine has no such gate, or cannot read in such a basis.
         """
         holder = self._holder(node, op)
         known = holder.results.get(op)
@@ -137,6 +129,7 @@ class Store:
                 )
             return known[1]
         used = Admission(holder, op, program, at, self._cap).slots
+        check_program(self._engine, program, op)
         if holder.shaken:
             self._charge_attempts(holder, used, at)
         outcomes: list[int] = []
@@ -327,23 +320,21 @@ class Store:
     # -------------------------------------------------------------- instructions
 
     def _run_gate(self, holder: Holder, step: Gate, now: int) -> int:
-        if len(step.slots) == 1:
-            ends = now + holder.one_ps
-            slot = holder.slots[step.slots[0]]
-            cluster = self._touch(slot, ends)
-            position = cluster.slots.index(slot)
-            cluster.state = self._engine.gate(
-                cluster.state, step.name, (position,), step.angle_rad, holder.one_noise
-            )
-            return ends
-        swap = step.name == "SWAP"
-        ends = now + (3 * holder.two_ps if swap else holder.two_ps)
-        noise = holder.swap_noise if swap else holder.two_noise
-        first, second = holder.slots[step.slots[0]], holder.slots[step.slots[1]]
-        cluster = self._merge(self._touch(first, ends), self._touch(second, ends))
-        positions = (cluster.slots.index(first), cluster.slots.index(second))
-        cluster.state = self._engine.gate(cluster.state, step.name, positions, None, noise)
-        if swap and holder.shaken:
+        gate = holder.compiled(step)
+        ends = now + gate.duration
+        slots = [holder.slots[index] for index in step.slots]
+        cluster = self._touch(slots[0], ends)
+        for slot in slots[1:]:
+            cluster = self._merge(cluster, self._touch(slot, ends))
+        places = [cluster.slots.index(slot) for slot in slots]
+        for name, on, kept in gate.steps:
+            where, noise = tuple(places[position] for position in on), 1.0 - kept
+            if name:
+                cluster.state = self._engine.gate(cluster.state, name, where, step.angle_rad, noise)
+            elif noise:
+                cluster.state = self._engine.depolarise(cluster.state, where, noise)
+        if step.name == "SWAP" and holder.shaken:
+            first, second = slots
             if first.shaken and second.shaken:
                 first.pulsed, second.pulsed = second.pulsed, first.pulsed
             else:
@@ -361,7 +352,7 @@ class Store:
         cluster = self._touch(slot, now)
         position = cluster.slots.index(slot)
         if basis != "Z":
-            name, angle_rad = _TO_Z[basis]
+            name, angle_rad = TO_Z[basis]
             cluster.state = self._engine.gate(
                 cluster.state, name, (position,), angle_rad, holder.one_noise
             )

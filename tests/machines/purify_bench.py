@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import pytest
 
 from qnet.ids import NodeId, PairId, RequestId, SlotId
 from qnet.layers import link
@@ -36,6 +37,7 @@ from qnet.program import Draw, Measure
 from qnet.seams import PurificationProtocol, PurifierContext
 from qnet.units import Duration, Instant
 from qnet_nodes.ideal import IDEAL
+from qnet_protocols.purification import bbpssw, coroutine, dejmps, double_selection, epl
 from qnet_protocols.purification.dejmps import PROTOCOL
 
 ALICE, BOB = NodeId("alice"), NodeId("bob")
@@ -45,6 +47,33 @@ LIGHT = 5 * MICROSECOND
 MEAN = Duration(1000 * MICROSECOND)
 PLATFORM = msgspec.structs.replace(IDEAL.platform, communication_slots=64)
 ENDS = (link.RequestEnded, link.Err)
+CIRCUITS = {
+    module.PROTOCOL.name: module.CIRCUIT for module in (bbpssw, dejmps, double_selection, epl)
+}
+STYLES = {
+    "machines": (False, False),
+    "coroutines": (True, True),
+    "machine-asks": (False, True),
+    "coroutine-asks": (True, False),
+}
+"""Which of alice and bob run the protocol as a coroutine."""
+STYLE_PARAMS = [
+    pytest.param(name, marks=[pytest.mark.slow] if "asks" in name else []) for name in STYLES
+]
+"""For every test; with one end of each style only where there is time."""
+
+
+class Style:
+    """How the ends of new benches are written."""
+
+    chosen = "machines"
+
+
+def make_end(protocol: PurificationProtocol, context: PurifierContext) -> Any:
+    """The machine of one end, in the style that is chosen."""
+    if STYLES[Style.chosen][context.node == BOB]:
+        return coroutine.maker(CIRCUITS[protocol.name])(context)
+    return protocol.make_end(context)
 
 
 @dataclass
@@ -70,6 +99,11 @@ class End:
     queue: deque[Any] = field(default_factory=deque)
     accepts: set[tuple[NodeId, int]] = field(default_factory=set)
     read: list[tuple[PairId, ...]] = field(default_factory=list)
+
+    @property
+    def state(self) -> Any:
+        """What the protocol shows, in either style."""
+        return getattr(self.machine.state, "facts", self.machine.state)
 
 
 class Bench:
@@ -100,7 +134,8 @@ class Bench:
         self.rate = 2 * MICROSECOND
         self.ends = {
             node: End(
-                protocol.make_end(
+                make_end(
+                    protocol,
                     PurifierContext(
                         node,
                         BELOW,
@@ -109,7 +144,7 @@ class Bench:
                         dict.fromkeys((node, other), platform.communication_slots),
                         {other: MEAN},
                         parameters,
-                    )
+                    ),
                 )
             )
             for node, other in ((ALICE, BOB), (BOB, ALICE))
@@ -318,7 +353,7 @@ class Bench:
     def check_rest(self) -> None:
         """Nothing is open and no slot is left with the machines."""
         for node, end in self.ends.items():
-            assert end.machine.state.requests == (), (node, end.machine.state)
+            assert end.state.requests == (), (node, end.machine.state)
             assert end.holder == {}, (node, end.holder)
             assert end.machine.next_deadline() is None
 

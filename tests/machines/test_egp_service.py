@@ -1,15 +1,18 @@
 """Kinds of requests, flow control, test rounds and restarts between two ends, with either link protocol.
 
-The orders of service are egp's: fifo, priority, wfq.
+The orders of service are egp's: fifo, priority, wfq, and one of another package.
 """
 
 from itertools import count
 
+import msgspec
 import pytest
 
 from qnet.layers import link as service
 from qnet.layers.link import ErrorCode
+from qnet.seams import Scheduler
 from qnet_protocols.heralding.midpoint import HeraldReported
+from qnet_protocols.link import schedulers
 
 from .harness import ALICE, BOB, CYCLE, Net, dropping
 
@@ -114,6 +117,30 @@ def test_wfq_interleaves_pair_by_pair():
 
 def test_wfq_weight_zero_comes_before_all_others():
     assert three("wfq", (1.0, 0.0, 1.0)) == ["b", "b", "c", "c", "a", "a"]
+
+
+def test_scheduler_of_another_package_sees_what_both_ends_know(monkeypatch):
+    """The earliest deadline first; it is told its own parameters and the weights of the link."""
+    seen = set()
+
+    def due(request, context):
+        seen.add((context.weights, context.parameters["late"]))
+        return (request.deadline or request.requested_at + context.parameters["late"] * CYCLE,)
+
+    class Parameters(msgspec.Struct):
+        late: int = 1000
+
+    edf = Scheduler("edf", key=due, parameters=Parameters)
+    monkeypatch.setattr(schedulers, "find", lambda group, name: {"edf": edf}[name])
+    for late, expected in ((1000, "ccbbaa"), (600, "ccaabb")):
+        chosen = {"scheduler": {"name": "edf", "late": late}, "weights": (1.0,)}
+        network = net(protocol="egp", protocol_parameters=chosen)
+        network.create(0, ALICE, "a", 2)
+        network.create(0, ALICE, "b", 2, max_time=900 * CYCLE)
+        network.create(0, ALICE, "c", 2, max_time=500 * CYCLE)
+        network.run().verify()
+        assert "".join(order(network)) == expected
+        assert ((1.0,), late) in seen
 
 
 def test_consecutive_pairs_are_not_divided():

@@ -17,10 +17,10 @@ from qnet.machine import (
     Requested,
     Send,
 )
-from qnet.seams import StationContext
+from qnet.seams import EndContext, StationContext
 from qnet.testing import script
 from qnet.units import Instant
-from qnet_protocols.heralding.double_click import SCHEME, make_end, make_station
+from qnet_protocols.heralding.double_click import SCHEME
 from qnet_protocols.heralding.midpoint import (
     KEPT,
     HeraldRefused,
@@ -37,6 +37,8 @@ ONE, TWO = AttemptId("alice/1.1"), AttemptId("alice/1.2")
 SLOT = SlotId(0)
 OP = OpId("physical:alice-bob/1")
 LONGER = max(FLIGHTS)
+FIRST = link_plan().preparation + LONGER
+"""From the start of a run to its first possible click."""
 PSI_PLUS, PSI_MINUS = (0, 2), (1, 2)
 
 
@@ -60,7 +62,7 @@ def refused(fault="QUEUE_MISMATCH", at=10_000_000, last=0, source=STATION):
 
 def started(until=None):
     """An end that began attempts at 100."""
-    return script(make_end(context(ALICE))).at(
+    return script(SCHEME.make_end(context(ALICE))).at(
         100,
         start(until=until),
         Send(STATION, PhotonsAnnounced(LINK, ONE, 1)),
@@ -87,7 +89,7 @@ def test_running_on_stop_of_another_attempt_goes_on():
 
 
 def test_idle_on_stop_ignores_it():
-    script(make_end(context(ALICE))).at(5, stop())
+    script(SCHEME.make_end(context(ALICE))).at(5, stop())
 
 
 def test_running_until_stops_when_no_herald_can_arrive():
@@ -100,7 +102,7 @@ def test_running_until_stops_when_no_herald_can_arrive():
 
 def test_end_on_deadline_without_one_does_nothing():
     started().at(200, DeadlineReached())
-    script(make_end(context(ALICE))).at(200, DeadlineReached())
+    script(SCHEME.make_end(context(ALICE))).at(200, DeadlineReached())
 
 
 def test_stopped_on_herald_tells_it_late_once():
@@ -123,7 +125,7 @@ def test_run_used_up_under_another_id_is_refused():
     dialogue = started()
     dialogue.give(200, stop())
     dialogue.give(300, start(TWO))
-    at = 300 + LONGER
+    at = 300 + FIRST
     dialogue.at(
         at + FLIGHTS[0],
         report(at=at),
@@ -144,12 +146,47 @@ def test_running_on_refusal_ends_the_run():
 
 
 def test_running_on_refusal_of_an_earlier_click_goes_on():
-    earlier = 100 + LONGER - 1
+    earlier = 100 + FIRST - 1
     started().at(earlier + FLIGHTS[0], refused(at=earlier))
 
 
+@pytest.mark.parametrize("preparation", [1, 1_000_000])
+def test_refusal_heard_in_the_instant_of_a_new_run_is_not_about_it(preparation):
+    """No flight: the click, the end of its run, the next one and the refusal all happen at 5000 ps."""
+    plan = link_plan(flights=(0, 0), preparation=preparation)
+    dialogue = script(SCHEME.make_end(EndContext(ALICE, plan)))
+    dialogue.give(0, start())
+    dialogue.give(5_000, stop())
+    dialogue.give(5_000, start(TWO))
+    dialogue.at(5_000, refused(at=5_000))
+    at = 5_000 + preparation
+    told = physical.HeraldRefused(TWO, SLOT, "QUEUE_MISMATCH", 0)
+    dialogue.at(at, refused(at=at), Indicate(told, (SLOT,)))
+
+
+def test_herald_heard_in_the_instant_of_a_new_run_is_late():
+    """The same for a herald, even under the id that the new run has too: its pair is not in that run's slot."""
+    plan = link_plan(flights=(0, 0), preparation=1)
+    dialogue = script(SCHEME.make_end(EndContext(ALICE, plan)))
+    dialogue.give(0, start())
+    dialogue.give(5_000, stop())
+    dialogue.give(5_000, start(ONE))
+    late = physical.HeraldedLate(ONE, 1, Instant(5_000))
+    dialogue.at(5_000, report(at=5_000), Indicate(late))
+
+
+def test_station_takes_no_run_for_that_of_a_click_in_the_instant_of_its_start():
+    plan = link_plan(flights=(0, 0), preparation=1)
+    dialogue = script(SCHEME.make_station(StationContext(plan)))
+    for source in (ALICE, BOB):
+        dialogue.give(0, announce(ONE, 1, 0, source))
+    dialogue.give(5_000, Observed(LINK, PSI_PLUS, Instant(5_000)))
+    dialogue.give(5_000, announce(TWO, 2, 5_000))
+    dialogue.fire(*to_both(HeraldReported(LINK, ONE, 1, 1, 0, Instant(5_000))))
+
+
 def test_idle_on_refusal_ignores_it():
-    script(make_end(context(ALICE))).at(13_000_000, refused())
+    script(SCHEME.make_end(context(ALICE))).at(13_000_000, refused())
 
 
 def test_end_can_start_again_after_each_ending():
@@ -181,7 +218,7 @@ def test_end_refuses_the_impossible(event, error, words):
 
 
 def test_end_refuses_until_in_the_past():
-    dialogue = script(make_end(context(ALICE)))
+    dialogue = script(SCHEME.make_end(context(ALICE)))
     dialogue.refuses(100, start(until=Instant(100)), LocalProtocolError, "must be after 100 ps")
 
 
@@ -194,7 +231,7 @@ def announce(attempt, run=1, sent_at=0, source=ALICE, link=LINK):
 
 
 def both(attempt_a=ONE, attempt_b=ONE):
-    dialogue = script(make_station(StationContext(link_plan())))
+    dialogue = script(SCHEME.make_station(StationContext(link_plan())))
     dialogue.at(FLIGHTS[0], announce(attempt_a))
     return dialogue.at(FLIGHTS[1], announce(attempt_b, source=BOB))
 
@@ -236,28 +273,28 @@ def test_station_on_different_ids_refuses():
 def test_station_on_one_silent_end_refuses():
     at = 20_000_000
     fault = HeraldRefused(LINK, "NO_CLASSICAL_OTHER", None, ONE, 0, Instant(at))
-    dialogue = script(make_station(StationContext(link_plan()))).at(
+    dialogue = script(SCHEME.make_station(StationContext(link_plan()))).at(
         FLIGHTS[1], announce(ONE, source=BOB)
     )
     dialogue.at(at, Observed(LINK, PSI_PLUS, Instant(at))).fire(*to_both(fault))
 
 
 def test_station_waits_for_an_announcement_of_the_same_instant():
-    dialogue = script(make_station(StationContext(link_plan()))).at(
-        LONGER, announce(ONE, source=BOB)
+    dialogue = script(SCHEME.make_station(StationContext(link_plan()))).at(
+        FIRST, announce(ONE, source=BOB)
     )
-    dialogue.at(LONGER, Observed(LINK, PSI_PLUS, Instant(LONGER))).at(LONGER, announce(ONE))
-    dialogue.fire(*to_both(HeraldReported(LINK, ONE, 1, 1, 0, Instant(LONGER))))
+    dialogue.at(FIRST, Observed(LINK, PSI_PLUS, Instant(FIRST))).at(FIRST, announce(ONE))
+    dialogue.fire(*to_both(HeraldReported(LINK, ONE, 1, 1, 0, Instant(FIRST))))
 
 
 def test_station_matches_the_ids_in_force_at_emission():
     """The nearer end starts anew while a photon is under way; both announcements are here."""
     restarted = 10_000_000
-    click = restarted + LONGER - 1
+    click = restarted + FIRST - 1
     dialogue = both().at(restarted + FLIGHTS[0], announce(TWO, 2, restarted))
     dialogue.at(click, Observed(LINK, PSI_PLUS, Instant(click)))
     dialogue.fire(*to_both(HeraldReported(LINK, ONE, 1, 1, 0, Instant(click))))
-    dialogue.give(restarted + FLIGHTS[1] + 1, announce(TWO, 2, restarted, BOB))
+    dialogue.give(click + 1, announce(TWO, 2, restarted, BOB))
     dialogue.at(30_000_000, Observed(LINK, PSI_PLUS, Instant(30_000_000)))
     dialogue.fire(*to_both(HeraldReported(LINK, TWO, 2, 1, 0, Instant(30_000_000))))
 
@@ -272,10 +309,10 @@ def test_station_keeps_few_announcements():
 def test_station_that_stood_still_judges_each_click_by_its_own_instant():
     """Two runs, each with its click, are heard of at one instant, messages first."""
     clicks, late = (20_000_000, 40_000_000), 10**9
-    dialogue = script(make_station(StationContext(link_plan())))
+    dialogue = script(SCHEME.make_station(StationContext(link_plan())))
     for run, attempt, at in ((1, ONE, clicks[0]), (2, TWO, clicks[1])):
         for source in (ALICE, BOB):
-            dialogue.at(late, announce(attempt, run, at - LONGER, source))
+            dialogue.at(late, announce(attempt, run, at - FIRST, source))
     for at in clicks:
         dialogue.at(late, Observed(LINK, PSI_PLUS, Instant(at)))
     first, second = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -35,12 +36,22 @@ from tests.machines.purify_bench import (
     MICROSECOND,
     PLATFORM,
     RANDOM_BASES,
+    STYLE_PARAMS,
     Bench,
+    Style,
     create,
 )
 
 PROTOCOLS = [module.PROTOCOL for module in (bbpssw, dejmps, double_selection, epl)]
 NAMES = [protocol.name for protocol in PROTOCOLS]
+
+
+@pytest.fixture(params=STYLE_PARAMS, autouse=True, scope="module")
+def style(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test runs with machines, with coroutines, and with one of each."""
+    Style.chosen = request.param
+    yield
+    Style.chosen = "machines"
 
 
 def bench(seed: int = 1, **options: Any) -> Bench:
@@ -67,7 +78,7 @@ def test_request_is_served(protocol: Any, pumping: bool, rounds: int) -> None:
         assert [ok.index for ok in made.of(node, "alice/1", Ok)] == [1, 2, 3]
         (ended,) = made.of(node, "alice/1", RequestEnded)
         assert (ended.delivered, ended.cancelled, ended.origin) == (3, False, node == ALICE)
-    one, two = (made.ends[node].machine.state for node in (ALICE, BOB))
+    one, two = (made.ends[node].state for node in (ALICE, BOB))
     assert one.steps == two.steps >= 3 * rounds
     assert one.successes == two.successes
 
@@ -273,7 +284,7 @@ def test_pair_that_never_arrives_at_the_peer_is_given_up() -> None:
     made.ask(ALICE, create())
     done(made)
     assert len(made.valid(BOB, "alice/1")) == 2
-    assert made.ends[BOB].machine.state.dropped >= 1
+    assert made.ends[BOB].state.dropped >= 1
 
 
 def test_pair_that_waits_too_long_is_dropped_at_both_ends() -> None:
@@ -282,7 +293,7 @@ def test_pair_that_waits_too_long_is_dropped_at_both_ends() -> None:
     made.ask(ALICE, create(number=1))
     done(made)
     assert len(made.valid(BOB, "alice/1")) == 1
-    one, two = (made.ends[node].machine.state.dropped for node in (ALICE, BOB))
+    one, two = (made.ends[node].state.dropped for node in (ALICE, BOB))
     assert one == two >= 1
 
 
@@ -293,9 +304,9 @@ def test_pairs_in_perfect_memories_wait_for_a_number_of_mean_times(rounds: int) 
     patience = 64 * 2**rounds * MEAN
     made.rate = 2 * patience
     made.ask(ALICE, create(number=1))
-    ends = [made.ends[node].machine for node in (ALICE, BOB)]
+    ends = [made.ends[node] for node in (ALICE, BOB)]
     made.run(until=6 * patience)
-    assert all(machine.state.dropped >= 1 for machine in ends)
+    assert all(end.state.dropped >= 1 for end in ends)
     made.rate = MEAN
     made.run(until=100 * patience)
     assert len(made.valid(BOB, "alice/1")) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +12,16 @@ from hypothesis import strategies as st
 from qnet.ids import RequestId
 from qnet.layers.link import Accept, Cancel, ErrorCode
 from qnet_protocols.purification import bbpssw, dejmps, double_selection, epl
-from tests.machines.purify_bench import ALICE, BOB, MICROSECOND, RANDOM_BASES, Bench, create
+from tests.machines.purify_bench import (
+    ALICE,
+    BOB,
+    MICROSECOND,
+    RANDOM_BASES,
+    STYLE_PARAMS,
+    Bench,
+    Style,
+    create,
+)
 
 PROTOCOLS = [module.PROTOCOL for module in (bbpssw, dejmps, double_selection, epl)]
 NODES = st.sampled_from([(ALICE,), (BOB,), (ALICE, BOB), (BOB, ALICE)])
@@ -25,6 +35,14 @@ WANTED = st.fixed_dictionaries(
 PARAMETERS = st.fixed_dictionaries(
     {"rounds": st.integers(1, 2), "pumping": st.booleans(), "batch": st.sampled_from([1, 3, 64])}
 )
+
+
+@pytest.fixture(params=STYLE_PARAMS, autouse=True, scope="module")
+def style(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test runs with machines, with coroutines, and with one of each."""
+    Style.chosen = request.param
+    yield
+    Style.chosen = "machines"
 
 
 def disturb(bench: Bench, what: str, which: Any, nodes: Any) -> None:

@@ -61,7 +61,9 @@ def decayed(rho, qubit, time_s):
 
 
 def cnot(rho, control, target, mixing):
-    """CNOT and depolarising noise on both of its qubits."""
+    """A CZ between two turns of the target: CNOT, with depolarising noise after each of the three pulses."""
+    single = depolarising_from_fidelity(CHIPLET.gate_1q.fidelity, 1)
+    rho = mixed(rho, target, single)
     axes = (control, target, QUBITS + control, QUBITS + target)
     rho = np.moveaxis(rho, axes, (0, 1, 2, 3)).copy()
     rho[1] = rho[1, ::-1].copy()
@@ -71,7 +73,17 @@ def cnot(rho, control, target, mixing):
     for i in (0, 1):
         for j in (0, 1):
             rho[i, j, i, j] += mixing * mean
-    return np.moveaxis(rho, (0, 1, 2, 3), axes)
+    return mixed(np.moveaxis(rho, (0, 1, 2, 3), axes), target, single)
+
+
+def mixed(rho, qubit, mixing):
+    """Depolarising noise on one qubit."""
+    rho = np.moveaxis(rho, (qubit, QUBITS + qubit), (0, 1)).copy()
+    mean = (rho[0, 0] + rho[1, 1]) / 2.0
+    rho *= 1.0 - mixing
+    rho[0, 0] += mixing * mean
+    rho[1, 1] += mixing * mean
+    return np.moveaxis(rho, (0, 1), (qubit, QUBITS + qubit))
 
 
 def independently():
@@ -86,7 +98,7 @@ def independently():
     mixing = depolarising_from_fidelity(CHIPLET.gate_2q.fidelity, 2)
     for step in range(PER_CHIPLET - 1):
         for qubit in range(QUBITS):
-            rho = decayed(rho, qubit, CHIPLET.gate_2q.duration_s)
+            rho = decayed(rho, qubit, 2 * CHIPLET.gate_1q.duration_s + CHIPLET.gate_2q.duration_s)
         for first in (0, PER_CHIPLET):
             rho = cnot(rho, first + step, first + step + 1, mixing)
     return rho.reshape(2**QUBITS, 2**QUBITS)
@@ -100,4 +112,4 @@ def test_ghz_over_two_chiplets_is_that_of_an_independent_run():
     found, wanted = on_the_world(), independently()
     assert np.trace(wanted).real == pytest.approx(1.0)
     assert np.abs(found - wanted).max() < 1e-9
-    assert 0.85 < ghz_fidelity(found) < 0.97
+    assert 0.8 < ghz_fidelity(found) < 0.97

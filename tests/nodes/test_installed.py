@@ -14,7 +14,8 @@ TOPOLOGIES = sorted((Path(__file__).parents[2] / "deploy" / "topologies").glob("
 
 @pytest.mark.parametrize("file", TOPOLOGIES, ids=lambda file: file.stem)
 def test_supplied_topologies_compile(file):
-    assert load(file).links
+    plan = load(file)
+    assert plan.links or len(plan.nodes) == 1
 
 
 def test_ion_pair_is_the_published_link():

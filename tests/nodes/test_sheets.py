@@ -51,7 +51,9 @@ def test_figures_are_physical(sheet):
     platform = sheet.platform
     for times in (platform.communication, platform.memory):
         check_coherence_times(times.t1_s, times.t2_s)
-    for gate in (platform.gate_1q, platform.gate_2q, platform.initialise):
+    moves = () if platform.transport is None else (platform.transport,)
+    bonds = tuple(one.gate for one in platform.couplings)
+    for gate in (platform.gate_1q, platform.gate_2q, platform.initialise, *moves, *bonds):
         assert 0.5 <= gate.fidelity <= 1.0
         assert gate.duration_s > 0.0
     assert platform.communication_slots >= 1

@@ -136,6 +136,9 @@ POINTS = {
         "lonely": "topology_stand_ins:LONELY",
         "named": "topology_stand_ins:NAMED",
     },
+    "qnet.engines": {"qutip": "qnet.world.engines:QUTIP", "bell": "qnet.world.engines:BELL"},
+    "qnet.stations": {"apd-422": "qnet_nodes.stations:APD_422"},
+    "qnet.schedulers": {},
 }
 
 

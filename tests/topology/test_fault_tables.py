@@ -71,7 +71,7 @@ IMPAIR = {"kind": "impair", "loss_prob": 0.1}
     ("fault", "text"),
     [
         (7, r": must be a table, got 7"),
-        ({}, r"\.kind: is required\. Known: crash, cut, impair, partition, stall"),
+        ({}, r"\.kind: is required\. Known: crash, cut, impair, partition, single, stall"),
         ({"kind": "crush"}, r"\.kind: must be a kind of fault, got 'crush'\. .*'crash'"),
         ({"kind": 5}, r"\.kind: must be a kind of fault, got 5"),
         ({"kind": ["cut"]}, r"\.kind: must be a kind of fault"),

@@ -264,3 +264,12 @@ def test_a_chain_of_a_thousand_nodes_is_compiled_in_seconds():
     plan = compile_topology(tomllib.loads(text), "long.toml")
     assert time.monotonic() - began < 20.0
     assert set(plan.network_layer.routes) == {"n0001>n1000", "n1000>n0001"}
+
+
+def test_a_cutoff_that_no_run_can_reach_is_none():
+    """That of a T2 of 10^9 s, in picoseconds, would not fit into a plan."""
+    plan = compiled(chain(3))
+    nodes, links = between(plan)
+    platforms = [plan.node(node).platform for node in nodes]
+    assert predict(nodes, links, platforms, [1, 2, 1], cutoff_s=1e8).cutoff is None
+    assert predict(nodes, links, platforms, [1, 2, 1], cutoff_s=1e5).cutoff == 10**17

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import msgspec
 import pytest
 
 from qnet.errors import ConfigError
 from qnet.physics.fibre import LOSS_DB_PER_KM, usual_loss_db_per_km
 from qnet.topology import compile_topology
+from qnet_protocols.heralding import (
+    double_click,
+    microwave,
+    midpoint_source,
+    reflection,
+    sender_receiver,
+    single_click,
+)
 
+from . import conftest
 from .networks import pair
 
 TELECOM = {"wavelength_m": 1.55e-6, "efficiency_prob": 0.35}
 EMISSION = {"wavelength_m": 493e-9, "efficiency_prob": 0.1, "interval_s": 1e-6}
 STATION = {"kind": "station", "detector_efficiency_prob": 0.8, "dark_rate_hz": 10.0}
 WINDOW_S = 50e-9
+SCHEMES = (double_click, microwave, midpoint_source, reflection, sender_receiver, single_click)
+HERALDING = {one.SCHEME.name: one.SCHEME for one in SCHEMES}
 
 
 def network(alice=None, bob=None, **link):
@@ -123,6 +136,97 @@ def test_unlike_emitters_overlap_as_their_wave_packets_do():
         wide / (wide + 4 * (2 * math.pi * 5e6) ** 2)
     )
     assert compiled(barium, {"wavelength_m": 780e-9}, **wanted).optics.visibility == 1.0
+
+
+ION, ATOM = {"lifetime_s": 7.9e-9}, {"lifetime_s": 26.2e-9}
+SHAPED = {"bob": {"lifetime_s": 7.9e-9, "efficiency_prob": 0.8}}
+
+
+@pytest.mark.parametrize("detuning_hz", [0.0, 5e6])
+def test_a_modulator_makes_photons_alike_for_a_loss(detuning_hz):
+    plain = compiled(ION, ATOM, detuning_hz=detuning_hz)
+    shaped = compiled(ION, ATOM, detuning_hz=detuning_hz, shaping=SHAPED)
+    assert shaped.optics.eta_b == pytest.approx(0.8 * 7.9 / 26.2 * plain.optics.eta_b)
+    assert shaped.optics.eta_a == plain.optics.eta_a
+    alike = 1.0 / (1.0 + (2 * math.pi * detuning_hz * 7.9e-9) ** 2)
+    assert shaped.optics.visibility == pytest.approx(alike)
+    assert shaped.optics.visibility > plain.optics.visibility + 0.2
+    assert shaped.lifetimes_s == (7.9e-9, 7.9e-9)
+
+
+def test_links_without_a_modulator_are_described_as_before():
+    assert b"lifetimes_s" not in msgspec.json.encode(compiled(ION, ATOM))
+    assert b"lifetimes_s" in msgspec.json.encode(compiled(ION, ATOM, shaping=SHAPED))
+
+
+@pytest.mark.parametrize(
+    ("bob", "shaping", "text"),
+    [
+        (ATOM, {"bob": {"lifetime_s": 27e-9}}, "shaping.bob.lifetime_s: must obey 0 < lifetime_s <= 2.62e-08"),
+        (ATOM, {"bob": {"lifetime_s": 0.0}}, "shaping.bob.lifetime_s: must obey 0 < lifetime_s"),
+        ({}, {"bob": {"lifetime_s": 1e-9}}, "<= 0, the emission.lifetime_s of bob (0: not stated)"),
+        (ATOM, {"bbo": {"lifetime_s": 1e-9}}, "shaping.bbo: must be an end of the link"),
+        (ATOM, {"bob": {}}, "shaping[...].lifetime_s: is required"),
+        (ATOM, {"bob": {"lifetime_s": 1e-9, "efficiency_prob": 2.0}}, "must obey 0 <= efficiency_prob <= 1"),
+    ],
+)  # fmt: skip
+def test_modulators_that_cannot_be_are_refused(bob, shaping, text):
+    assert text in refusal(ION, bob, shaping=shaping)
+
+
+# ---------------------------------------------------------------- how light travels (seams.Light)
+
+NOISY = {"wavelength_m": 493e-9, "efficiency_prob": 0.7, "noise_rate_hz": 400.0}
+
+
+def by(monkeypatch, light, *args, **link):
+    """A link of a scheme whose light travels so, over an arm of 1 km and none."""
+    monkeypatch.setattr(conftest.MODULE, "SCHEME", replace(conftest.MODULE.SCHEME, light=light))
+    span = {"length_m": [1000.0, 0.0], "transmission_prob": 0.5, "loss_db_per_km": 10.0}
+    return compiled(*args, **{**span, **link})
+
+
+@pytest.mark.parametrize("length_m", [[1000.0, 0.0], [0.0, 1000.0], [0.0, 0.0]])
+def test_a_serial_link_counts_detector_switch_and_way_once(monkeypatch, length_m):
+    switch = {"dwell_s": 1.0, "efficiency_prob": 0.9}
+    monkeypatch.setitem(STATION, "switch", switch)
+    optics = by(monkeypatch, "serial", length_m=length_m).optics
+    fibre = 0.1 if any(length_m) else 1.0
+    sender, receiver = 0.1 * fibre * 0.5, 0.1 * 0.9 * 0.8
+    expected = (sender, receiver) if length_m[1] == 0.0 else (receiver, sender)
+    assert (optics.eta_a, optics.eta_b) == pytest.approx(expected)
+    for light in ("midpoint", "source"):
+        both = by(monkeypatch, light, length_m=length_m).optics
+        twice = 0.5 * 0.9 * 0.8
+        assert both.eta_a * both.eta_b == pytest.approx(0.1 * 0.1 * fibre * twice**2)
+        assert both.eta_a * both.eta_b == pytest.approx(optics.eta_a * optics.eta_b * twice)
+
+
+def test_noise_of_a_serial_sender_passes_the_receiver_as_its_light_does(monkeypatch):
+    optics = by(monkeypatch, "serial", converters={"alice": NOISY, "bob": NOISY}).optics
+    way, seen = 0.1 * 0.5, 0.8
+    noise_hz = 10.0 + 400.0 * way * (0.1 * 0.7 * seen) + 400.0 * seen
+    assert optics.dark_prob == pytest.approx(-math.expm1(-noise_hz * WINDOW_S))
+
+
+@pytest.mark.parametrize(
+    ("light", "counts"), [("midpoint", True), ("serial", False), ("source", False)]
+)
+def test_shapes_of_photons_count_only_where_those_of_both_ends_meet(monkeypatch, light, counts):
+    found = by(monkeypatch, light, ION, ATOM, visibility=0.9, detuning_hz=1e6).optics.visibility
+    assert (found < 0.9 * 0.72) is counts
+    assert counts or found == 0.9
+    if not counts:
+        with pytest.raises(ConfigError, match="only if photons of both ends interfere"):
+            by(monkeypatch, light, ION, ATOM, shaping=SHAPED)
+
+
+def test_a_scheme_may_say_by_its_parameters_how_light_travels():
+    names = {"microwave": "serial", "reflection": "serial", "midpoint-source": "source"}
+    for name, light in {**names, "double-click": "midpoint", "single-click": "midpoint"}.items():
+        assert HERALDING[name].light_of({}) == light
+    two = HERALDING["sender-receiver"]
+    assert (two.light_of({}), two.light_of({"linear_optics": True})) == ("serial", "midpoint")
 
 
 @pytest.mark.parametrize("photons", [0.5, 1.24, 3.0])

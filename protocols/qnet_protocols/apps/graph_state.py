@@ -95,7 +95,7 @@ def recipe(centre: str, members: tuple[str, ...], edges: Sequence[str]) -> Recip
         first, second = sorted(parties.index(end) for end in edge.split(":"))
         numbered.append((first, second))
 
-    def program(halves: Sequence[SlotId], extra: SlotId | None, own: str) -> list[Instruction]:
+    def program(halves: Sequence[SlotId], extra: SlotId | None) -> list[Instruction]:
         slots = list(halves)
         out: list[Instruction] = []
         if extra is not None:
@@ -106,8 +106,6 @@ def recipe(centre: str, members: tuple[str, ...], edges: Sequence[str]) -> Recip
         ):  # read as soon as its edges are done: smaller clusters
             out += [Gate("CZ", (half, slots[b])) for a, b in sorted(numbered) if a == vertex]
             out.append(Measure(half, "X"))
-        if extra is not None and own != "I":
-            out.append(Measure(extra, own))
         return out
 
     def flips(outcomes: Sequence[int]) -> list[tuple[int, int]]:

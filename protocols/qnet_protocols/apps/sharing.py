@@ -6,6 +6,9 @@ Theory
     then corrects its half by the outcomes and by the label of its own pair, with real gates, and reads the
     letter of the stabiliser element that the centre has drawn for this round, after the state was made.
     The product of the bits of all parties, with the sign of the element, is one sign +-1.
+    A party may have several qubits of the state: fresh ones in |0>, prepared beforehand, that CNOTs from its
+    half (at the centre: from the qubit that it keeps) add to the state, which is how GHZ states grow. All
+    qubits may be kept for a time before they are read.
 Early, late, impossible
     Pairs and messages are matched by the id of the pair, for they come over different paths. A message about
     a pair that is not there (yet) waits for it; if it does not come, or has expired, the party says so and
@@ -15,7 +18,7 @@ Assumptions and validity
     The centre has as many communication slots as there are other parties, or memory slots to store the halves
     in (then the pairs are asked for with ``store``).
 Not modelled
-    Keeping the state for a use: it is verified and gone.
+    Keeping the state for a use: it is verified and gone. Decoupling pulses while it is kept.
 Units
     Simulated seconds.
 """
@@ -33,7 +36,7 @@ import trio
 from qnet.ids import PairId, SlotId
 from qnet.machine import Message
 from qnet.physics.bell import weights_from_correlators
-from qnet.program import Gate, Instruction, Measure, Program
+from qnet.program import Gate, Initialise, Instruction, Measure, Program
 from qnet.runtime.session import Pair, RequestFailed, Session
 from qnet_protocols.apps.rounds import Bit, Estimated, mean_sign
 from qnet_protocols.apps.stabilisers import Letters, element, expected_fidelity, fidelity_estimate
@@ -53,7 +56,8 @@ PURPOSE: Final = 0
 class Finish(Message, frozen=True):
     """Centre to party: correct the half of ``pair`` by these bits and read ``letter`` ("I": do not read).
 
-    ``use`` false: the round failed, give the half back.
+    A party with several qubits of the state gets a letter for each, its half's first. ``use`` false: the
+    round failed, give the half back.
     """
 
     kind: ClassVar[str] = "app.shared/finish@1"
@@ -66,7 +70,7 @@ class Finish(Message, frozen=True):
 
 
 class Read(Message, frozen=True):
-    """Party to centre: the bit that was read; ``held`` false if the pair was not there."""
+    """Party to centre: the bit read, XOR of several; ``held`` false if the pair was not there."""
 
     kind: ClassVar[str] = "app.shared/read@1"
     round: Annotated[int, msgspec.Meta(ge=0)]
@@ -85,17 +89,29 @@ class Recipe(msgspec.Struct, frozen=True):
         generators: of the stabiliser group.
         others: the parties that the centre shares pairs with.
         extra: whether the centre needs a slot beside the halves.
-        program: (halves of ``others`` in order, the extra slot, letter of the centre's own qubit) -> the
-            instructions that join and read; the centre's own bit, if its letter is not I, comes last.
+        program: (halves of ``others`` in order, the extra slot) -> the instructions that join. What the
+            centre keeps is in the extra slot, without one in the first half.
         flips: outcomes -> (x, z) by which each of ``others`` corrects.
+        sizes: how many qubits of the state each of ``parties`` has; empty: one each.
     """
 
     parties: tuple[str, ...]
     generators: tuple[Letters, ...]
     others: tuple[str, ...]
     extra: bool
-    program: Callable[[Sequence[SlotId], SlotId | None, str], Sequence[Instruction]]
+    program: Callable[[Sequence[SlotId], SlotId | None], Sequence[Instruction]]
     flips: Callable[[Sequence[int]], Sequence[tuple[int, int]]]
+    sizes: tuple[int, ...] = ()
+
+    def qubits_of(self, party: str) -> range:
+        """Places of a party's qubits among the letters; none if it has no part in the state."""
+        if party not in self.parties:
+            return range(0)
+        place = self.parties.index(party)
+        if not self.sizes:
+            return range(place, place + 1)
+        first = sum(self.sizes[:place])
+        return range(first, first + self.sizes[place])
 
 
 class Wishes(msgspec.Struct, frozen=True):
@@ -107,6 +123,8 @@ class Wishes(msgspec.Struct, frozen=True):
     failures: int
     pair_within_s: float
     patience_s: float
+    store: bool = False
+    storage_s: float = 0.0
 
 
 class SharedResult(msgspec.Struct, frozen=True):
@@ -157,7 +175,7 @@ class _Tally:
         sums[1] += 1
         recipe = self.recipe
         errors = [
-            (recipe.parties.index(pair.remote), weights_from_correlators(pair.correlators))
+            (recipe.qubits_of(pair.remote), weights_from_correlators(pair.correlators))
             for pair in pairs
         ]
         self.predicted.append(expected_fidelity(recipe.generators, errors))
@@ -167,7 +185,7 @@ class _Tally:
         fidelity = None
         if trials:
             fidelity = Estimated(
-                *fidelity_estimate(total, trials, len(self.recipe.parties)), trials
+                *fidelity_estimate(total, trials, len(self.recipe.generators)), trials
             )
         means = {
             "".join(letters): mean
@@ -197,9 +215,20 @@ async def lead(session: Session, recipe: Recipe, wishes: Wishes) -> SharedResult
     """The centre: make and verify the state, round by round."""
     begun_s = session.time_s
     tally = _Tally(recipe)
+    async with AsyncExitStack() as stack:
+        fresh = await _fresh_slots(session, stack, len(recipe.qubits_of(session.node)))
+        reason = await _rounds(session, recipe, wishes, tally, fresh)
+    for party in recipe.others:
+        await say_over(session, party, reason)
+    return tally.result(reason, session.time_s - begun_s)
+
+
+async def _rounds(
+    session: Session, recipe: Recipe, wishes: Wishes, tally: _Tally, fresh: Sequence[SlotId]
+) -> str:
+    """All rounds; why there were fewer than wanted, or ""."""
     luck = session.random("elements")
-    in_a_row, reason = 0, ""
-    number = 0
+    in_a_row, number, reason = 0, 0, ""
     while tally.rounds < wishes.rounds and not reason:
         generator = None
         chosen = 1 + luck.below((1 << len(recipe.generators)) - 1)
@@ -207,7 +236,8 @@ async def lead(session: Session, recipe: Recipe, wishes: Wishes) -> SharedResult
             generator = luck.below(len(recipe.generators))
             chosen = 1 << generator
         try:
-            await _round(session, recipe, wishes, tally, number, generator, chosen)
+            sign, pairs = await _round(session, recipe, wishes, fresh, number, chosen)
+            tally.add(generator, sign, pairs)
             in_a_row = 0
         except FAILURES as failed:
             tally.failed += 1
@@ -216,66 +246,75 @@ async def lead(session: Session, recipe: Recipe, wishes: Wishes) -> SharedResult
             if in_a_row > wishes.failures:
                 reason = f"{in_a_row} rounds failed in a row, the last one because {failed}"
         number += 1
-    for party in recipe.others:
-        await say_over(session, party, reason)
-    return tally.result(reason, session.time_s - begun_s)
+    return reason
 
 
 async def _round(
     session: Session,
     recipe: Recipe,
     wishes: Wishes,
-    tally: _Tally,
+    fresh: Sequence[SlotId],
     number: int,
-    generator: int | None,
     chosen: int,
-) -> None:
-    """One round.
+) -> tuple[int, Sequence[Pair]]:
+    """One round: the sign that was read, and the pairs that the state was made of.
 
     Raises:
         FAILURES: it does not count; all pairs are given back on both sides.
     """
     sign, letters = element(recipe.generators, chosen)
-    letter_of = dict(zip(recipe.parties, letters, strict=True))
-    own = letter_of.get(session.node, "I")
+
+    def letters_of(party: str) -> str:
+        return "".join(letters[qubit] for qubit in recipe.qubits_of(party)) or "I"
+
     pairs: dict[str, Pair] = {}
     finished = False
     try:
+        await _prepare(session, fresh)
         await _gather(session, recipe, wishes, pairs)
         async with AsyncExitStack() as stack:
             extra = await stack.enter_async_context(_slot(session)) if recipe.extra else None
             held = [pairs[party] for party in recipe.others]
             for pair in held:
                 pair.check()
-            program = recipe.program([pair.slot for pair in held], extra, own)
-            outcomes = await session.run(Program(tuple(program)))
-        finished = True
-        for party, (flip_x, flip_z) in zip(recipe.others, recipe.flips(outcomes), strict=True):
-            finish = Finish(
-                number, pairs[party].id, True, flip_x, flip_z, letter_of.get(party, "I")
-            )
-            await session.send(party, finish)
+            halves = [pair.slot for pair in held]
+            kept = halves[0] if extra is None else extra
+            join = [*recipe.program(halves, extra), *_grow(kept, fresh)]
+            read_out = _read_out((kept, *fresh), letters_of(session.node))
+            if not wishes.storage_s:
+                join += read_out
+            outcomes = await _run(session, join)
+            finished = True
+            for party, (flip_x, flip_z) in zip(recipe.others, recipe.flips(outcomes), strict=True):
+                finish = Finish(number, pairs[party].id, True, flip_x, flip_z, letters_of(party))
+                await session.send(party, finish)
+            if wishes.storage_s:
+                for pair in held:
+                    if pair.slot != kept:
+                        pair.release()
+                await trio.sleep(wishes.storage_s)
+                outcomes = await _run(session, read_out)
     finally:
         for party, pair in pairs.items():
             pair.release()
             if not finished:
                 await session.send(party, Finish(number, pair.id, False, 0, 0, "I"))
-    if own != "I" and outcomes[-1]:
+    if sum(outcomes[len(outcomes) - len(read_out) :]) % 2:
         sign = -sign
     for party in recipe.others:
-        read = await hear(session, Read, party, wishes.patience_s)
+        read = await hear(session, Read, party, wishes.patience_s + wishes.storage_s)
         while read.round < number:
-            read = await hear(session, Read, party, wishes.patience_s)
+            read = await hear(session, Read, party, wishes.patience_s + wishes.storage_s)
         if not read.held:
             raise PeerSilent(f"{party} did not hold its half of pair {pairs[party].id} any more")
         if read.bit:
             sign = -sign
-    tally.add(generator, sign, held)
+    return sign, held
 
 
 async def _gather(session: Session, recipe: Recipe, wishes: Wishes, pairs: dict[str, Pair]) -> None:
     """One pair with each of the others, all asked for at once."""
-    store = session.platform.communication_slots < len(recipe.others)
+    store = wishes.store or session.platform.communication_slots < len(recipe.others)
     failures: list[RequestFailed] = []
 
     async with trio.open_nursery() as nursery:
@@ -305,8 +344,35 @@ async def _gather(session: Session, recipe: Recipe, wishes: Wishes, pairs: dict[
 
 
 def _slot(session: Session) -> AbstractAsyncContextManager[SlotId]:
-    """A slot for the centre's own qubit."""
+    """A slot for a qubit of the state that is no half of a pair."""
     return session.memory("memory" if session.platform.memory_slots else "communication")
+
+
+async def _fresh_slots(session: Session, stack: AsyncExitStack, size: int) -> list[SlotId]:
+    """Slots for all qubits of a party but the first, for as long as the stack is open."""
+    return [await stack.enter_async_context(_slot(session)) for _ in range(size - 1)]
+
+
+async def _prepare(session: Session, fresh: Sequence[SlotId]) -> None:
+    """Bring the slots into |0>, before there is a pair that would wait for it."""
+    await _run(session, [Initialise(slot) for slot in fresh])
+
+
+def _grow(first: SlotId, fresh: Sequence[SlotId]) -> list[Instruction]:
+    """Add fresh qubits to a GHZ state."""
+    return [Gate("CNOT", (first, slot)) for slot in fresh]
+
+
+def _read_out(slots: Sequence[SlotId], letters: str) -> list[Instruction]:
+    """Read each slot in its letter; "I" is not read."""
+    return [
+        Measure(slot, letter) for slot, letter in zip(slots, letters, strict=True) if letter != "I"
+    ]
+
+
+async def _run(session: Session, steps: Sequence[Instruction]) -> tuple[int, ...]:
+    """Outcomes of these instructions; nothing is done for none."""
+    return await session.run(Program(tuple(steps))) if steps else ()
 
 
 class FollowResult(msgspec.Struct, frozen=True):
@@ -317,10 +383,21 @@ class FollowResult(msgspec.Struct, frozen=True):
     reason: str
 
 
-async def follow(session: Session, centre: str, patience_s: float) -> FollowResult:
-    """Another party: hold halves, correct and read them as the centre says."""
+async def follow(
+    session: Session, centre: str, patience_s: float, size: int = 1, storage_s: float = 0.0
+) -> FollowResult:
+    """Another party: hold halves, correct and read them as the centre says.
+
+    Args:
+        session: of this node.
+        centre: who leads.
+        patience_s: as in :class:`Wishes`.
+        size: how many qubits of the state this party has.
+        storage_s: how long it keeps them before it reads.
+    """
     counts = {True: 0, False: 0}
-    async with trio.open_nursery() as nursery:
+    async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
+        fresh = await _fresh_slots(session, stack, size)
         holding = Holding(nursery, patience_s)
 
         async def collect() -> None:
@@ -328,14 +405,19 @@ async def follow(session: Session, centre: str, patience_s: float) -> FollowResu
                 await holding.collect(stream)
 
         async def answer() -> None:
+            await _prepare(session, fresh)
             while True:
                 finish = await session.receive(Finish, centre)
                 if not finish.use:
                     holding.drop(finish.pair)
                     continue
-                bit = await _finish(session, holding, finish, patience_s / 2.0)
-                counts[bit is not None] += 1
-                await session.send(centre, Read(finish.round, bit is not None, bit or 0))
+                pair = await holding.take(finish.pair, patience_s / 2.0)
+                held, bit = False, 0
+                if pair is not None and not pair.expired:
+                    held, bit = True, await _finish(session, pair, fresh, finish, storage_s)
+                counts[held] += 1
+                await session.send(centre, Read(finish.round, held, bit))
+                await _prepare(session, fresh)
 
         nursery.start_soon(collect)
         reason = await serve(session, centre, answer, 0.0)
@@ -345,19 +427,20 @@ async def follow(session: Session, centre: str, patience_s: float) -> FollowResu
 
 
 async def _finish(
-    session: Session, holding: Holding, finish: Finish, patience_s: float
-) -> int | None:
-    """Correct and read one half; the bit, or None if the half is not here."""
-    pair = await holding.take(finish.pair, patience_s)
-    if pair is None or pair.expired:
-        return None
-    program: list[Instruction] = []
+    session: Session, pair: Pair, fresh: Sequence[SlotId], finish: Finish, storage_s: float
+) -> int:
+    """Correct one half, add the fresh qubits, keep and read them: the XOR of the bits."""
+    steps: list[Instruction] = []
     if finish.flip_x ^ pair.label[0]:
-        program.append(Gate("X", (pair.slot,)))
+        steps.append(Gate("X", (pair.slot,)))
     if finish.flip_z ^ pair.label[1]:
-        program.append(Gate("Z", (pair.slot,)))
-    if finish.letter != "I":
-        program.append(Measure(pair.slot, finish.letter))
-    outcomes = await session.run(Program(tuple(program))) if program else ()
+        steps.append(Gate("Z", (pair.slot,)))
+    steps += _grow(pair.slot, fresh)
+    read_out = _read_out((pair.slot, *fresh), finish.letter)
+    if storage_s:
+        await _run(session, steps)
+        await trio.sleep(storage_s)
+        steps = []
+    outcomes = await _run(session, [*steps, *read_out])
     pair.release()
-    return outcomes[0] if outcomes else 0
+    return sum(outcomes) % 2

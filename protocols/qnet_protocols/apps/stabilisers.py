@@ -105,12 +105,20 @@ def syndrome(generators: Sequence[Letters], qubit: int, label: tuple[int, int]) 
 
 
 def expected_fidelity(
-    generators: Sequence[Letters], errors: Sequence[tuple[int, Weights]]
+    generators: Sequence[Letters], errors: Sequence[tuple[int | range, Weights]]
 ) -> float:
-    """Fidelity after independent Pauli errors, (qubit, weights p[x,z] at index 2x + z) each."""
+    """Fidelity after independent Pauli errors, (qubit, weights p[x,z] at index 2x + z) each.
+
+    Instead of a qubit, those that were added to the state by CNOTs from the first of them after the error: a
+    bit flip has spread to all of them, a phase flip stays on the first.
+    """
     shares = {0: 1.0}
-    for qubit, weights in errors:
-        turned = [syndrome(generators, qubit, (k >> 1, k & 1)) for k in range(4)]
+    for place, weights in errors:
+        first, *added = [place] if isinstance(place, int) else place
+        turned = [syndrome(generators, first, (k >> 1, k & 1)) for k in range(4)]
+        for qubit in added:
+            flipped = syndrome(generators, qubit, (1, 0))
+            turned = [one ^ flipped * (k >> 1) for k, one in enumerate(turned)]
         after: dict[int, float] = {}
         for known, share in shares.items():
             for pattern, weight in zip(turned, weights, strict=True):

@@ -43,19 +43,31 @@ from __future__ import annotations
 
 from typing import Final
 
-from qnet.seams import HeraldingScheme
-from qnet_protocols.heralding.double_click import make_end, make_station, outcomes, sample
-from qnet_protocols.heralding.midpoint import MESSAGES
+from qnet.plan import LinkOptics
+from qnet.seams import ClickOutcome, HeraldingScheme, NoParameters
+from qnet_protocols.heralding import double_click
+from qnet_protocols.heralding.double_click import LABELS, sample
+from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, station_of
 
 ROUNDS: Final = 2
 """Heralds awaited within one attempt."""
+
+
+def outcomes(optics: LinkOptics, parameters: NoParameters) -> tuple[ClickOutcome, ...]:
+    """Those of a double click: the rounds are its two modes.
+
+    Raises:
+        ValueError: a probability is out of range, or no pattern can ever occur.
+    """
+    return double_click.outcomes(optics, parameters)
+
 
 SCHEME: Final = HeraldingScheme(
     name="barrett-kok",
     outcomes=outcomes,
     sample=sample,
-    make_end=make_end,
-    make_station=make_station,
+    make_end=MidpointEnd,
+    make_station=station_of(LABELS),
     messages=MESSAGES,
     rounds=ROUNDS,
     sources=(

@@ -47,12 +47,10 @@ from qnet.physics.heralding import double_click
 from qnet.plan import LinkOptics
 from qnet.seams import (
     ClickOutcome,
-    EndContext,
     HeraldingScheme,
     NoParameters,
-    StationContext,
 )
-from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, MidpointStation
+from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, station_of
 from qnet_protocols.heralding.photons import draw_attempt
 
 LABELS: Final[dict[tuple[int, ...], Label]] = {
@@ -92,22 +90,12 @@ def sample(
     return ClickOutcome(pattern, 1.0, LABELS[pattern], state)
 
 
-def make_end(context: EndContext) -> MidpointEnd:
-    """Physical machine of one end."""
-    return MidpointEnd(context)
-
-
-def make_station(context: StationContext) -> MidpointStation:
-    """Station machine of one link."""
-    return MidpointStation(context.link, labels=LABELS, incarnation=context.incarnation)
-
-
 SCHEME: Final = HeraldingScheme(
     name="double-click",
     outcomes=outcomes,
     sample=sample,
-    make_end=make_end,
-    make_station=make_station,
+    make_end=MidpointEnd,
+    make_station=station_of(LABELS),
     messages=MESSAGES,
     sources=(
         "Barrett, Kok, Phys. Rev. A 71, 060310 (2005)",

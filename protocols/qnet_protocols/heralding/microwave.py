@@ -14,8 +14,8 @@ Placement and timing
     damped half is that of the receiver, so the parameter ``sender`` must say which end emits.
 Assumptions and validity
     As in the closed forms. Nothing is detected: the station's detector efficiency must be 1 and its
-    dark rate 0, unless heralded. The efficiency counts the link's ``transmission_prob`` per arm: give
-    the root of it. A waveguide is no fibre: state ``loss_db_per_km`` and ``group_index``.
+    dark rate 0, unless heralded. How well the photon has the shape that is absorbed says the link's
+    ``visibility``. A waveguide is no fibre: state ``loss_db_per_km`` and ``group_index``.
 Not modelled
     Cool-down, thermal photons; see the closed forms.
 Units
@@ -39,9 +39,9 @@ from qnet.physics.absorption import erasure
 from qnet.physics.bell import PHI_PLUS, PSI_PLUS, Label
 from qnet.physics.microwave import half_sent
 from qnet.plan import LinkOptics, LinkPlan
-from qnet.seams import ClickOutcome, EndContext, HeraldingScheme, StationContext
+from qnet.seams import ClickOutcome, HeraldingScheme
 from qnet_protocols.heralding.histories import MIXED, phi, pure, with_memory_errors
-from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, MidpointStation
+from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, station_of
 from qnet_protocols.heralding.photons import normal
 from qnet_protocols.heralding.placement import check_serial
 
@@ -109,16 +109,6 @@ def sample(
     return ClickOutcome(SENT, 1.0, PSI_PLUS, state)
 
 
-def make_end(context: EndContext) -> MidpointEnd:
-    """Physical machine of one end."""
-    return MidpointEnd(context)
-
-
-def make_station(context: StationContext) -> MidpointStation:
-    """Station machine of one link: what the receiver knows."""
-    return MidpointStation(context.link, labels=LABELS, incarnation=context.incarnation)
-
-
 def check(link: LinkPlan) -> None:
     """Refuse a link whose station is not at the receiver, by a ValueError."""
     typed = msgspec.convert(link.scheme_parameters, MicrowaveParameters)
@@ -129,8 +119,9 @@ SCHEME: Final = HeraldingScheme(
     name=NAME,
     outcomes=outcomes,
     sample=sample,
-    make_end=make_end,
-    make_station=make_station,
+    make_end=MidpointEnd,
+    make_station=station_of(LABELS),
+    light="serial",
     messages=MESSAGES,
     check=check,
     parameters=MicrowaveParameters,

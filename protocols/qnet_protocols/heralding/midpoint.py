@@ -7,8 +7,9 @@ Theory
     up. The ends learn nothing from the click itself: they learn it from the station, one time of
     flight later.
 
-    The station compares the ids that were in force when the photons were emitted, that is the
-    latest announcement of each end sent at least one (longer) time of flight before the click.
+    The station compares the ids that were in force when the attempt began, that is the latest
+    announcement of each end sent at least a preparation and one (longer) time of flight before the
+    click.
     Equal ids get the next sequence number of the link (from 1), and both ends are told
     ``HeraldReported`` with it. Different ids give ``HeraldRefused`` with the fault QUEUE_MISMATCH,
     a missing announcement one with NO_CLASSICAL_OTHER. Only reported heralds consume a sequence
@@ -20,8 +21,8 @@ Theory
 Late, early, impossible
     *Late but true:* a herald for a run that this end has stopped is told to the link layer as
     ``HeraldedLate``. A refusal or a herald under another id for a click that this end's present run
-    cannot have taken part in (``clicked_at`` before start + longer flight) says nothing about that
-    run. A repeated herald (sequence not above the last one seen, and not for the running attempt)
+    cannot have taken part in (``clicked_at`` before start + preparation + longer flight) says nothing
+    about that run. A repeated herald (sequence not above the last one seen, and not for the running attempt)
     and a repeated announcement (``run`` not above the last one seen) are ignored.
     *Early:* nothing; the station keeps the few announcements whose photons cannot have arrived yet.
     *Impossible:* a message about another link or from a node with no part in it raises
@@ -58,7 +59,7 @@ Sources
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Final, TypeVar
 
 from qnet.errors import LocalProtocolError, RemoteProtocolError
@@ -79,7 +80,7 @@ from qnet.machine import (
     Send,
 )
 from qnet.plan import LinkPlan
-from qnet.seams import EndContext
+from qnet.seams import EndContext, StationContext
 from qnet.units import Instant
 
 _T = TypeVar("_T")
@@ -179,6 +180,7 @@ class MidpointEnd:
     def __init__(self, context: EndContext) -> None:
         self._link = context.link
         self._flight_longer = max(context.link.flights)
+        self._first_click = context.link.preparation + self._flight_longer
         self._flight_own = context.link.flights[context.side]
         self._state: EndState = Idle(runs=context.incarnation * physical.PER_INCARNATION)
 
@@ -278,7 +280,7 @@ class MidpointEnd:
 
     def _used_up(self, run: Running, clicked_at: Instant) -> bool:
         """Whether a click at ``clicked_at`` involved a photon of this run, and so disarmed it."""
-        return clicked_at >= run.started_at + self._flight_longer
+        return clicked_at >= run.started_at + self._first_click
 
     def _refuse(
         self, run: Running, fault: physical.HeraldFault, last_sequence: int
@@ -316,7 +318,7 @@ def _impossible(link: LinkId, state: Record, event: Input, now: Instant) -> str:
 
 
 class Announcement(Record, frozen=True):
-    """What one end said: ``attempt`` is in force for photons emitted at or after ``sent_at``."""
+    """What one end said: ``attempt`` is in force for attempts begun at or after ``sent_at``."""
 
     attempt: AttemptId
     run: int
@@ -370,7 +372,7 @@ class MidpointStation:
     ) -> None:
         self._link = link
         self._labels = dict(labels)
-        self._flight_longer = max(link.flights)
+        self._since_start = link.preparation + max(link.flights)
         self._state = StationState(last_sequence=incarnation * physical.PER_INCARNATION)
 
     @property
@@ -430,7 +432,7 @@ class MidpointStation:
         self, announced: tuple[Announcement, ...], clicked_at: Instant
     ) -> tuple[tuple[Announcement, ...], tuple[Announcement, ...], tuple[Announcement, ...]]:
         """Announcements that are over, the one in force for such a click (if any), later ones."""
-        latest = clicked_at - self._flight_longer
+        latest = clicked_at - self._since_start
         past = tuple(one for one in announced if one.sent_at <= latest)
         return past[:-1], past[-1:], announced[len(past) :]
 
@@ -455,6 +457,17 @@ class MidpointStation:
             )
         self._state = StationState((later_a, later_b), state.last_runs, state.clicks[1:], sequence)
         return [Send(end, message) for end in self._link.ends]
+
+
+def station_of(
+    labels: Mapping[tuple[int, ...], tuple[int, int]],
+) -> Callable[[StationContext], MidpointStation]:
+    """``make_station`` of a scheme with these labels, by click pattern."""
+
+    def make_station(context: StationContext) -> MidpointStation:
+        return MidpointStation(context.link, labels=labels, incarnation=context.incarnation)
+
+    return make_station
 
 
 def _replace(pair: tuple[_T, _T], index: int, value: _T) -> tuple[_T, _T]:

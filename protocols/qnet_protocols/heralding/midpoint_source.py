@@ -52,8 +52,8 @@ import msgspec
 from qnet.physics.bell import PHI_MINUS, PHI_PLUS, PSI_MINUS, Label
 from qnet.physics.midpoint_source import midpoint_source
 from qnet.plan import LinkOptics
-from qnet.seams import ClickOutcome, EndContext, HeraldingScheme, StationContext
-from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, MidpointStation
+from qnet.seams import ClickOutcome, HeraldingScheme
+from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, station_of
 from qnet_protocols.heralding.source_photons import draw_absorbed, draw_measured
 
 LATCHED: Final = (0, 2)
@@ -125,22 +125,13 @@ def sample(
     return ClickOutcome(pattern, 1.0, LABELS[pattern], state)
 
 
-def make_end(context: EndContext) -> MidpointEnd:
-    """Physical machine of one end."""
-    return MidpointEnd(context)
-
-
-def make_station(context: StationContext) -> MidpointStation:
-    """Station machine of one link: the source, to which both ends say that they latched."""
-    return MidpointStation(context.link, labels=LABELS, incarnation=context.incarnation)
-
-
 SCHEME: Final = HeraldingScheme(
     name="midpoint-source",
     outcomes=outcomes,
     sample=sample,
-    make_end=make_end,
-    make_station=make_station,
+    make_end=MidpointEnd,
+    make_station=station_of(LABELS),
+    light="source",
     messages=MESSAGES,
     parameters=MidpointSourceParameters,
     sources=("Jones et al., New J. Phys. 18, 083015 (2016)",),

@@ -29,7 +29,8 @@ def check_serial(link: LinkPlan, scheme: str, sender: str = "") -> None:
     Args:
         link: the link.
         scheme: name of the scheme, for the message.
-        sender: end "A" or "B" that must have the longer arm; "" if the scheme need not know.
+        sender: end "A" or "B" that must have the longer arm (A if both have length 0: what lies behind the
+            receiver is counted in the arm of B then); "" if the scheme need not know.
 
     Raises:
         ValueError: naming the constraint and the flights.
@@ -40,9 +41,9 @@ def check_serial(link: LinkPlan, scheme: str, sender: str = "") -> None:
             f"scheme {scheme} must have its station at the receiver, an arm of length 0 "
             f"(length_m = [L, 0.0]), got flights of {flights[0]} ps and {flights[1]} ps"
         )
-    if sender and flights["AB".index(sender)] < max(flights):
+    if sender and sender != ("B" if flights[0] < flights[1] else "A"):
         raise ValueError(
-            f"scheme {scheme} must have the longer arm at the sender, end "
+            f"scheme {scheme} must have the longer arm at the sender (end A if both have length 0), end "
             f"{sender} ({link.ends['AB'.index(sender)]}), got flights of {flights[0]} ps and "
             f"{flights[1]} ps; the parameter sender names the other end"
         )

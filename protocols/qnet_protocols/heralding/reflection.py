@@ -22,10 +22,9 @@ Placement and timing
     reflection on, T_L before the click, the second from the click. Losses lie behind the
     spin of their arm, so the parameter ``sender`` must say which end the light meets first.
 Assumptions and validity
-    As in the closed form. One photon passes both arms: the station's detector efficiency and the link's
-    ``transmission_prob`` are counted per arm, so put the detector into the receiver's
-    ``efficiency_prob`` (station efficiency 1) and give the root of the transmission of switches.
-    ``efficiency_prob`` of an end is its coupling and reflection in the "on" state.
+    As in the closed form. ``efficiency_prob`` of an end is its coupling and reflection in the "on" state. The
+    link's ``transmission_prob`` lies between the spins, the station's switch and detector behind the second.
+    A photon has the shape that its source gave it: ``lifetime_s`` of the emitters plays no part.
 Not modelled
     Reflection in both directions at once; phase stabilisation; see the closed form.
 Units
@@ -46,8 +45,8 @@ import msgspec
 from qnet.physics.bell import PHI_MINUS, PHI_PLUS, Label
 from qnet.physics.reflection import Pulse, reflection
 from qnet.plan import LinkOptics, LinkPlan
-from qnet.seams import ClickOutcome, EndContext, HeraldingScheme, StationContext
-from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, MidpointStation
+from qnet.seams import ClickOutcome, HeraldingScheme
+from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, station_of
 from qnet_protocols.heralding.placement import check_serial
 from qnet_protocols.heralding.reflected_light import draw_pulse
 
@@ -109,16 +108,6 @@ def sample(
     return ClickOutcome((detector,), 1.0, LABELS[detector,], state)
 
 
-def make_end(context: EndContext) -> MidpointEnd:
-    """Physical machine of one end."""
-    return MidpointEnd(context)
-
-
-def make_station(context: StationContext) -> MidpointStation:
-    """Station machine of one link: what the receiver's detectors see."""
-    return MidpointStation(context.link, labels=LABELS, incarnation=context.incarnation)
-
-
 def check(link: LinkPlan) -> None:
     """Refuse a link whose station is not at the receiver, by a ValueError."""
     typed = msgspec.convert(link.scheme_parameters, ReflectionParameters)
@@ -129,8 +118,9 @@ SCHEME: Final = HeraldingScheme(
     name=NAME,
     outcomes=outcomes,
     sample=sample,
-    make_end=make_end,
-    make_station=make_station,
+    make_end=MidpointEnd,
+    make_station=station_of(LABELS),
+    light="serial",
     detectors=2,
     messages=MESSAGES,
     check=check,

@@ -17,10 +17,9 @@ Placement and timing
     the "2 T_L + tau_0" of sender and receiver in reference A4.4. The sender's memory decays from
     the departure of its photon, the receiver's from the click.
 Assumptions and validity
-    As in the closed forms. The efficiency of the link counts the station's detector and the link's
-    ``transmission_prob`` once per arm: with absorption only one photon is detected and only one
-    fibre is passed, so give the station detector efficiency 1 and put the detector into the receiver's
-    ``efficiency_prob``. With ``linear_optics`` two photons are detected, and it is right as it is.
+    As in the closed forms. With absorption one photon passes from end to end and is seen once: the station's
+    detector, that of the herald, counts once, and how well the photon has the shape that is absorbed says the
+    link's ``visibility``. With ``linear_optics`` two photons meet and are detected, as at any midpoint.
 Not modelled
     The receiver's earlier knowledge (T_L instead of 2 T_L): both ends deliver together.
 Units
@@ -42,10 +41,10 @@ from qnet.physics.absorption import absorption
 from qnet.physics.bell import PHI_PLUS, Label
 from qnet.physics.heralding import double_click
 from qnet.plan import LinkOptics, LinkPlan
-from qnet.seams import ClickOutcome, EndContext, HeraldingScheme, StationContext
+from qnet.seams import ClickOutcome, HeraldingScheme, Light
 from qnet_protocols.heralding.double_click import LABELS as MEASURED
 from qnet_protocols.heralding.histories import MIXED, phi, with_memory_errors
-from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, MidpointStation
+from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, station_of
 from qnet_protocols.heralding.photons import draw_attempt, normal
 from qnet_protocols.heralding.placement import check_serial
 
@@ -65,6 +64,11 @@ class SenderReceiverParameters(msgspec.Struct, frozen=True, forbid_unknown_field
     """
 
     linear_optics: bool = False
+
+
+def light(parameters: SenderReceiverParameters) -> Light:
+    """One photon from end to end, or two that meet."""
+    return "midpoint" if parameters.linear_optics else "serial"
 
 
 def outcomes(optics: LinkOptics, parameters: SenderReceiverParameters) -> tuple[ClickOutcome, ...]:
@@ -100,16 +104,6 @@ def sample(
     return ClickOutcome(ABSORBED, 1.0, PHI_PLUS, with_memory_errors(state, optics, uniform))
 
 
-def make_end(context: EndContext) -> MidpointEnd:
-    """Physical machine of one end."""
-    return MidpointEnd(context)
-
-
-def make_station(context: StationContext) -> MidpointStation:
-    """Station machine of one link: what the receiver sees."""
-    return MidpointStation(context.link, labels=LABELS, incarnation=context.incarnation)
-
-
 def check(link: LinkPlan) -> None:
     """Refuse a link whose station is not at one of its ends, by a ValueError."""
     check_serial(link, NAME)
@@ -119,8 +113,9 @@ SCHEME: Final = HeraldingScheme(
     name=NAME,
     outcomes=outcomes,
     sample=sample,
-    make_end=make_end,
-    make_station=make_station,
+    make_end=MidpointEnd,
+    make_station=station_of(LABELS),
+    light=light,
     messages=MESSAGES,
     check=check,
     parameters=SenderReceiverParameters,

@@ -48,8 +48,8 @@ import msgspec
 from qnet.physics.bell import PSI_MINUS, PSI_PLUS, Label
 from qnet.physics.single_click import brightest, single_click
 from qnet.plan import LinkOptics
-from qnet.seams import ClickOutcome, EndContext, HeraldingScheme, StationContext
-from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, MidpointStation
+from qnet.seams import ClickOutcome, HeraldingScheme
+from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, station_of
 from qnet_protocols.heralding.one_photon import draw_attempt
 
 LABELS: Final[dict[tuple[int, ...], Label]] = {(0,): PSI_PLUS, (1,): PSI_MINUS}
@@ -117,22 +117,12 @@ def sample(
     return ClickOutcome((port,), 1.0, LABELS[port,], state)
 
 
-def make_end(context: EndContext) -> MidpointEnd:
-    """Physical machine of one end."""
-    return MidpointEnd(context)
-
-
-def make_station(context: StationContext) -> MidpointStation:
-    """Station machine of one link."""
-    return MidpointStation(context.link, labels=LABELS, incarnation=context.incarnation)
-
-
 SCHEME: Final = HeraldingScheme(
     name="single-click",
     outcomes=outcomes,
     sample=sample,
-    make_end=make_end,
-    make_station=make_station,
+    make_end=MidpointEnd,
+    make_station=station_of(LABELS),
     detectors=2,
     messages=MESSAGES,
     parameters=SingleClickParameters,

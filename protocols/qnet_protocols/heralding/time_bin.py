@@ -43,8 +43,8 @@ from qnet.physics.time_bin import blind_time_bin
 from qnet.plan import LinkOptics
 from qnet.seams import ClickOutcome, HeraldingScheme, NoParameters
 from qnet_protocols.heralding import double_click
-from qnet_protocols.heralding.double_click import LABELS, make_end, make_station
-from qnet_protocols.heralding.midpoint import MESSAGES
+from qnet_protocols.heralding.double_click import LABELS
+from qnet_protocols.heralding.midpoint import MESSAGES, MidpointEnd, station_of
 from qnet_protocols.heralding.photons import draw_attempt
 
 
@@ -97,8 +97,8 @@ SCHEME: Final = HeraldingScheme(
     name="time-bin",
     outcomes=outcomes,
     sample=sample,
-    make_end=make_end,
-    make_station=make_station,
+    make_end=MidpointEnd,
+    make_station=station_of(LABELS),
     messages=MESSAGES,
     parameters=TimeBinParameters,
     sources=(

@@ -42,10 +42,10 @@ from typing import Final
 
 from qnet.hardware import Platform
 from qnet.layers.link import BasisChoice, Create, ErrorCode
+from qnet.physics.moves import longest_move, moves
 from qnet.plan import LinkPlan, Window
 from qnet.seams import EndContext
 from qnet.units import Duration, Instant, duration_from_s
-from qnet_protocols.link.claims import transfer_time
 from qnet_protocols.link.queue import Terms
 
 QUEUE_LIMIT: Final = 64
@@ -113,8 +113,8 @@ class Timing:
             ask_wait=Duration(ask_wait),
             flight=max(link.flights),
             correction=max(link.correction),
-            transfer=Duration(max(map(transfer_time, ends), default=0)),
-            quickest=Duration(min(map(transfer_time, ends), default=0)),
+            transfer=Duration(max(map(longest_move, ends), default=0)),
+            quickest=Duration(min((moves(end)[0].duration for end in ends), default=0)),
             measurement=Duration(max((_measurement(end) for end in ends), default=0)),
             mean_pair=mean_pair,
             window=link.window,

@@ -27,7 +27,7 @@ from qnet.seams import EndContext
 from qnet.units import Duration, Instant
 from qnet_protocols.link import generation as gen
 from qnet_protocols.link.admission import Timing
-from qnet_protocols.link.claims import Claim, disturbed, fresh, transferred, waited
+from qnet_protocols.link.claims import Claim, disturbed, fresh, transferred, turned, waited
 from qnet_protocols.link.closing import Endings
 from qnet_protocols.link.measuring import Measured, Measurements
 from qnet_protocols.link.messages import RoundOutcome
@@ -133,7 +133,7 @@ class Delivery:
         steps: list[Instruction] = [] if gate == "I" else [Gate(gate, (pair.slot,))]
         left = None
         if terms.store:
-            left, kept = pair.slot, self._slots.use(terms.request)
+            left, kept = pair.slot, self._slots.use(terms.request, pair.slot)
             steps += [Initialise(kept), Gate("SWAP", (left, kept))]
             pair = pair.moved(kept)
         if not steps:
@@ -248,10 +248,15 @@ class Delivery:
         )
 
     def _claim(self, terms: Terms, pair: gen.Heralded, now: Instant) -> Claim:
+        context = self._context
+        ends = context.platforms or ()
+        plain, stored = self._plain, self._stored
+        if ends and terms.final != (0, 0):
+            origin = ends[context.side if terms.origin else 1 - context.side]
+            plain, stored = turned(plain, origin), turned(stored, origin)
         if not terms.store:
-            return self._plain
-        ends = self._context.platforms or ()
-        kept = waited(self._stored, ends, Duration(now - pair.deliver_at))
+            return plain
+        kept = waited(stored, ends, Duration(now - pair.deliver_at))
         arrived = pair.clicked_at + self._timing.quickest
         return disturbed(kept, self._context.attempts, Duration(now - arrived))
 

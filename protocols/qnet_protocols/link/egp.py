@@ -62,7 +62,7 @@ Sources
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -105,7 +105,7 @@ from qnet_protocols.link.messages import (
 )
 from qnet_protocols.link.queue import Agreed, Proposed, Queue
 from qnet_protocols.link.rounds import Rounds
-from qnet_protocols.link.schedulers import Chooser, Scheduler, SchedulerName
+from qnet_protocols.link.schedulers import Chooser, ordered
 from qnet_protocols.link.slots import Slots
 from qnet_protocols.link.turns import Turns
 
@@ -114,13 +114,14 @@ class EgpParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Parameters of ``egp``.
 
     Attributes:
-        scheduler: which request gets the next pair: fifo, priority or wfq.
-        weights: wfq's weights of the priorities 0, 1, ..., each >= 0; 0 comes before all others, and
-            priorities that are not listed have 1.
+        scheduler: which request gets the next pair, one of ``qnet.schedulers``: its name (fifo, priority, wfq
+            ...), or a table with its ``name`` and its own parameters.
+        weights: of the priorities 0, 1, ..., for schedulers that use them (wfq), each >= 0; 0 comes before
+            all others, and priorities that are not listed have 1.
         test_share: share of the pairs that both ends measure to estimate the fidelity, 0 <= s < 1.
     """
 
-    scheduler: SchedulerName = "fifo"
+    scheduler: str | dict[str, Any] = "fifo"
     weights: tuple[float, ...] = ()
     test_share: float = 0.0
 
@@ -144,7 +145,8 @@ class EgpEnd:
         self._rounds = Rounds(self._link, test_share)
         self._agreement = Agreement(context, self._timing, self._queue, scheduler, self._rounds)
         self._endings = Endings(context, self._timing, self._queue)
-        self._slots = Slots(self._link, self._timing)
+        ends = context.platforms
+        self._slots = Slots(self._link, self._timing, ends[context.side] if ends else None)
         self._delivery = Delivery(
             context, self._timing, self._queue, self._endings, self._slots, self._rounds
         )
@@ -165,8 +167,8 @@ class EgpEnd:
         parameters = msgspec.convert(context.link.protocol_parameters, EgpParameters)
         success = context.link.estimate.success_prob
         cycles_per_pair = 1.0 / success if success > 0.0 else 1.0
-        scheduler = Scheduler(parameters.scheduler, parameters.weights, cycles_per_pair)
-        return scheduler, parameters.test_share
+        order = ordered(parameters.scheduler, parameters.weights, cycles_per_pair)
+        return order, parameters.test_share
 
     @property
     def state(self) -> gen.EgpState:

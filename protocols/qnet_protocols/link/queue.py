@@ -215,6 +215,31 @@ class Agreed(Record, frozen=True):
     tag: float = 0.0
     progress: Progress = NO_PROGRESS
 
+    @property
+    def priority(self) -> int:
+        """As in CREATE; this and the next four for schedulers (:class:`qnet.layers.scheduling.Waiting`)."""
+        return self.terms.priority
+
+    @property
+    def pairs(self) -> int:
+        """Pairs wanted."""
+        return self.terms.pairs
+
+    @property
+    def served(self) -> int:
+        """Pairs made or void."""
+        return self.progress.served
+
+    @property
+    def requested_at(self) -> Instant:
+        """Instant of CREATE."""
+        return self.terms.requested_at
+
+    @property
+    def deadline(self) -> Instant | None:
+        """For all pairs, None for no limit."""
+        return self.terms.deadline
+
     def with_progress(self, progress: Progress) -> Agreed:
         """The same, further on."""
         return Agreed(self.terms, self.number, self.start, self.tag, progress)

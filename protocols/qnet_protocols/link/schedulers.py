@@ -15,8 +15,9 @@ Theory
     no decision depends on when a message arrived. Nothing is preempted: an entry that starts after
     ``begin`` has no part in the choice.
 
-    *fifo*: key = number. *priority*: key = (priority, number), 0 first. *wfq*, weighted fair
-    queueing per pair: the virtual finish of the next pair of a request is
+    The key is a plug-in (:class:`qnet.seams.Scheduler`); here are three. *fifo*: key = number.
+    *priority*: key = (priority, number), 0 first. *wfq*, weighted fair queueing per pair: the
+    virtual finish of the next pair of a request is
 
         finish = tag + (pairs made + 1) cycles_per_pair / weight of its priority,
 
@@ -40,15 +41,17 @@ Sources
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Literal, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
+import msgspec
+
+from qnet.layers.scheduling import SchedulerContext, Waiting
 from qnet.machine import Record
+from qnet.plugins import find
+from qnet.seams import Scheduler
 from qnet.units import Instant
 from qnet_protocols.link.queue import Agreed
-
-SchedulerName = Literal["fifo", "priority", "wfq"]
-Key = tuple[float, ...]
 
 
 class Turn(Record, frozen=True):
@@ -72,21 +75,17 @@ class Chooser(Protocol):
         ...
 
 
-class Scheduler:
-    """Order of requests at one end.
+class Ordered:
+    """Order of requests at one end, by the keys of a scheduler.
 
     Args:
-        name: fifo, priority or wfq.
-        weights: of the priorities 0, 1, ... (wfq); 1 for those that are not listed.
-        cycles_per_pair: mean attempts per pair.
+        scheduler: whose keys.
+        context: what it may know.
     """
 
-    def __init__(
-        self, name: SchedulerName, weights: Sequence[float], cycles_per_pair: float
-    ) -> None:
-        self._key = {"fifo": _fifo, "priority": _priority, "wfq": self._finish}[name]
-        self._weights = tuple(weights)
-        self._cycles = cycles_per_pair
+    def __init__(self, scheduler: Scheduler, context: SchedulerContext) -> None:
+        self._scheduler = scheduler
+        self._context = context
         self._virtual = 0.0
 
     @property
@@ -110,29 +109,61 @@ class Scheduler:
             able = [entry for entry in ready if entry.start <= begin]
             begun = [entry for entry in able if undivided(entry)]
             chosen = min(begun or able, key=self._key)
-        self._virtual = max(self._virtual, chosen.tag + chosen.progress.served * self._cost(chosen))
+        worked = chosen.progress.served * self._context.cost(chosen)
+        self._virtual = max(self._virtual, chosen.tag + worked)
         return Turn(chosen, Instant(begin))
 
-    def _finish(self, entry: Agreed) -> Key:
-        if self._weight(entry) == 0.0:
-            return (0.0, 0.0, entry.number)
-        return (1.0, entry.tag + (entry.progress.served + 1) * self._cost(entry), entry.number)
-
-    def _weight(self, entry: Agreed) -> float:
-        priority = entry.terms.priority
-        return self._weights[priority] if priority < len(self._weights) else 1.0
-
-    def _cost(self, entry: Agreed) -> float:
-        weight = self._weight(entry)
-        return self._cycles / weight if weight > 0.0 else 0.0
+    def _key(self, entry: Agreed) -> tuple[tuple[float, ...], int]:
+        return self._scheduler.key(entry, self._context), entry.number
 
 
-def _fifo(entry: Agreed) -> Key:
-    return (entry.number,)
+def ordered(
+    chosen: str | Mapping[str, Any], weights: Sequence[float], cycles_per_pair: float
+) -> Ordered:
+    """The order of the scheduler that a protocol's parameters name.
+
+    Args:
+        chosen: its name, or a table with its ``name`` and its own parameters.
+        weights: of the priorities 0, 1, ...
+        cycles_per_pair: mean attempts per pair.
+
+    Raises:
+        PluginError: there is no such scheduler.
+    """
+    given = {"name": chosen} if isinstance(chosen, str) else dict(chosen)
+    scheduler = find("qnet.schedulers", given.pop("name"))
+    parameters = msgspec.to_builtins(msgspec.convert(given, scheduler.parameters))
+    return Ordered(scheduler, SchedulerContext(tuple(weights), cycles_per_pair, parameters))
 
 
-def _priority(entry: Agreed) -> Key:
-    return (entry.terms.priority, entry.number)
+def _fifo(request: Waiting, _context: SchedulerContext) -> tuple[float, ...]:
+    """First in, first out: in the order in which requests were agreed."""
+    return (request.number,)
+
+
+def _priority(request: Waiting, _context: SchedulerContext) -> tuple[float, ...]:
+    """Strict priority, 0 first; first in, first out among equals."""
+    return (request.priority,)
+
+
+def _wfq(request: Waiting, context: SchedulerContext) -> tuple[float, ...]:
+    """Weighted fair queueing: pairs in proportion to the weights of the priorities."""
+    cost = context.cost(request)
+    if cost == 0.0:
+        return (0.0,)
+    return (1.0, request.tag + (request.served + 1) * cost)
+
+
+FIFO: Final = Scheduler(name="fifo", key=_fifo)
+PRIORITY: Final = Scheduler(name="priority", key=_priority)
+WFQ: Final = Scheduler(
+    name="wfq",
+    key=_wfq,
+    sources=(
+        "Dahlberg et al., SIGCOMM 2019, arXiv 1903.09778, section 5.3",
+        "Goyal, Vin, Cheng, IEEE/ACM Trans. Networking 5, 690 (1997)",
+    ),
+)
 
 
 def undivided(entry: Agreed) -> bool:

@@ -40,6 +40,7 @@ from __future__ import annotations
 import zlib
 from typing import Final
 
+from qnet.hardware import Platform
 from qnet.ids import LinkId, RequestId, SlotId, attempt_id
 from qnet.machine import Acquire, Effect, Release, Withdraw
 from qnet.units import Instant
@@ -60,9 +61,10 @@ ASK_LIMIT: Final = 10
 class Slots:
     """Slots that one end has asked for, reserved or kept for a batch."""
 
-    def __init__(self, link: LinkId, timing: Timing) -> None:
+    def __init__(self, link: LinkId, timing: Timing, platform: Platform | None = None) -> None:
         self._link = link
         self._timing = timing
+        self._platform = platform
         self._reserved: dict[RequestId, list[SlotId]] = {}
         self._batches: dict[RequestId, list[Heralded]] = {}
         self._refused = 0
@@ -89,7 +91,14 @@ class Slots:
         state = AwaitingSlot(request, index, token, wanted, 0, Instant(now + 1))
         if wanted:
             return state, [Acquire(_memory_token(token, k), "memory") for k in range(wanted)]
-        return state, [Acquire(token)]
+        return state, [self.acquire(request, token)]
+
+    def acquire(self, request: RequestId, token: str) -> Acquire:
+        """Ask for a communication slot; one from which a half can go to memory if it shall."""
+        held = tuple(self._reserved.get(request, ()))
+        if held and self._platform is not None and self._platform.couplings:
+            return Acquire(token, near=held)
+        return Acquire(token)
 
     def wants(self, state: AwaitingSlot, token: str) -> bool:
         """Whether a slot given for ``token`` is one that ``state`` waits for."""
@@ -132,10 +141,15 @@ class Slots:
         wait = self._timing.answer_wait << (asks - 1)
         return Instant(now + wait) if asks < ASK_LIMIT else None
 
-    def use(self, request: RequestId) -> SlotId:
-        """A reserved memory slot for a pair of ``request``."""
-        slots = self._reserved[request]
-        slot = slots.pop()
+    def use(self, request: RequestId, left: SlotId) -> SlotId:
+        """A reserved memory slot for a pair of ``request`` whose half is in slot ``left``."""
+        slots, platform = self._reserved[request], self._platform
+        slot = next(
+            slot
+            for slot in reversed(slots)
+            if platform is None or platform.gate_between(left, slot) is not None
+        )
+        slots.remove(slot)
         if not slots:
             del self._reserved[request]
         return slot

@@ -32,7 +32,7 @@ from typing import Final
 
 from qnet.ids import AttemptId, RequestId, SlotId, attempt_id
 from qnet.layers import physical
-from qnet.machine import Acquire, Effect, Release, Request, Send
+from qnet.machine import Effect, Release, Request, Send
 from qnet.seams import EndContext
 from qnet.units import Instant
 from qnet_protocols.link import generation as gen
@@ -145,7 +145,9 @@ class Turns:
             return [Release(slot)]
         if state.memory:
             self.state = self._slots.got_memory(state, slot)
-            return [] if self.state.memory else [Acquire(state.token)]
+            if self.state.memory:
+                return []
+            return [self._slots.acquire(state.request, state.token)]
         self._waited(now)
         if not state.asks:
             return self.attempt(entry, slot, now)

@@ -2,6 +2,7 @@
 
 from qnet.physics.claims import (
     Claim,
+    Corrector,
     DecayRates,
     Hardware,
     Noise,
@@ -13,6 +14,7 @@ from qnet.physics.claims import (
 
 __all__ = [
     "Claim",
+    "Corrector",
     "DecayRates",
     "Hardware",
     "Noise",

@@ -362,8 +362,8 @@ class Head:
         kept_until = now if entry.measured_at is None else entry.measured_at
         said = claimed(self._desk.hardware, half, kept_until, track, now)
         if gate != "I":
-            left = 1.0 - self._desk.hardware.mixing
-            said = claim(Noise(said.correlators).then(Noise((left,) * 3)), said.error)
+            noise = self._desk.hardware.corrector.noise(gate)
+            said = claim(Noise(said.correlators).then(noise), said.error)
         pair = pair_name(half.pair, track.origin)
         label = track.label if create.final is None else create.final
         del self._entries[half.pair]

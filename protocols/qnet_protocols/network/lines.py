@@ -205,7 +205,7 @@ class Lines:
             route.cutoff if cutoff == "route" else None if isinstance(cutoff, str) else cutoff,
             self._silence,
             line.store,
-            self._desk.hardware.mixing,
+            *self._desk.hardware.corrector,
         )
 
     def on_up(self, entry: Entry, now: Instant) -> None:

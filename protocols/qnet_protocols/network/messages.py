@@ -24,7 +24,7 @@ from qnet.units import Duration, Instant
 # ---------------------------------------------------------------- signalling
 
 
-class Install(Message, frozen=True):
+class Install(Message, frozen=True, omit_defaults=True):
     """Head to tail: take this circuit in, then pass it on.
 
     Attributes:
@@ -38,6 +38,7 @@ class Install(Message, frozen=True):
         silence: how long a link may bring no pair before it counts as broken.
         store: pairs are to be moved to memory slots.
         mixing: depolarising parameter of a gate of the head end, which applies the final Pauli gates.
+        virtual_z: of these, Z makes no error there; left out if it does.
     """
 
     kind: ClassVar[str] = "network.qnp/install@1"
@@ -52,6 +53,7 @@ class Install(Message, frozen=True):
     silence: Duration
     store: bool
     mixing: float
+    virtual_z: bool = False
 
 
 class Installed(Message, frozen=True):

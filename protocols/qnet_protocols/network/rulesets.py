@@ -59,8 +59,7 @@ from qnet.machine import (
     Record,
     Requested,
 )
-from qnet.physics.claims import Hardware
-from qnet.physics.gates import depolarising_from_fidelity
+from qnet.physics.claims import Corrector, Hardware
 from qnet.plan import Route
 from qnet.seams import NetworkProtocol, NodeContext
 from qnet.units import Instant
@@ -256,7 +255,7 @@ class RuleSetNode:
                 requested_at=asked.requested_at,
                 cutoff=route.cutoff,
                 decay=end_decay(self._context, store=create.store),
-                mixing=depolarising_from_fidelity(self._context.platform.gate_1q.fidelity, 1),
+                mixing=Corrector.of(self._context.platform).mixing,
                 label=0,
                 surveyed=(),
             )
@@ -333,6 +332,12 @@ class RuleSetNode:
 
     def _on_message(self, source: NodeId, message: object, now: Instant) -> None:
         courses = self._courses
+        known = courses.get(getattr(message, "ruleset", RuleSetId("")))
+        if known is not None and source not in known.setup.nodes:
+            raise RemoteProtocolError(
+                f"{self._node}: {message!r} must come from a node of {'-'.join(known.setup.nodes)}, "
+                f"got it from {source}, at {now} ps"
+            )
         match message:
             case Transfer() | Update() | Free():
                 self._touched = courses.on_news(source, message, now)

@@ -26,7 +26,7 @@ from typing import Final
 from qnet.ids import NodeId, PairId
 from qnet.layers.link import Err, ErrorCode, Expired, Ok, RequestEnded
 from qnet.physics.bell import correction_gate, label_xor
-from qnet.physics.claims import DecayRates, Noise, claim, storage
+from qnet.physics.claims import Corrector, DecayRates, claim, storage
 from qnet.program import Gate, Program
 from qnet.units import Instant
 from qnet_protocols.network.rulesets_engine import Engine, Held, Outbox
@@ -92,8 +92,10 @@ class End:
         setup, hardware = self.setup, self._outbox.hardware
         noise = pair.noise.then(storage(hardware.rates(pair.slot), pair.own_at, now))
         noise = noise.then(storage(decay, pair.far_at, now))
-        if gate != "I":
-            noise = noise.then(Noise((1.0 - setup.mixing,) * 3))
+        corrector = hardware.corrector
+        if not self.origin:
+            corrector = Corrector(setup.mixing, setup.surveyed[0].virtual_z)
+        noise = noise.then(corrector.noise(gate))
         said = claim(noise, pair.error)
         self._missing.update(range(self.highest + 1, pair.index))
         self._missing.discard(pair.index)

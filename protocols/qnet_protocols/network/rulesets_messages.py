@@ -29,17 +29,21 @@ Parents = tuple[PairId, ...]
 """Name of a pair: the pairs of links that it is made of."""
 
 
-class Surveyed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Surveyed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a node says on the way out of itself and of its link towards the responder.
 
     Attributes:
         correlators, rate_hz: of the pairs of that link.
         swap: factors by which a swap at this node scales correlators, 1 at the initiator.
+        dark: longest time for which a switch does not connect that link; left out if it is always connected.
+        virtual_z: its Z gates make no error; left out if they do.
     """
 
     correlators: Correlators
     rate_hz: float
     swap: Correlators
+    dark: Duration = Duration(0)
+    virtual_z: bool = False
 
 
 class SetUp(Message, frozen=True):

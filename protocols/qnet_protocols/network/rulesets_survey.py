@@ -3,7 +3,7 @@
 Theory
     Correlators of the links and factors of the swaps multiply: that is the best that pairs can be, if they
     wait nowhere. How long they may wait is what the route says, or a multiple of the mean time of the
-    slowest link.
+    slowest link and the time for which switches may keep the links dark, one after the other.
 Assumptions and validity
     Links make the pairs that they promise. The prediction is an upper bound for memories that decay.
 Not modelled
@@ -20,11 +20,11 @@ from qnet.hardware import Platform
 from qnet.physics.attempts import worst
 from qnet.physics.bell import Correlators, fidelity_from_correlators
 from qnet.physics.claims import DecayRates, decay_rates
-from qnet.physics.gates import depolarising_from_fidelity
-from qnet.physics.swapping import bell_measurement_factors, perfect_swap
+from qnet.physics.native import bell_factors
+from qnet.physics.swapping import perfect_swap, read_out
 from qnet.plan import LinkPlan
 from qnet.seams import NodeContext
-from qnet.units import duration_from_s
+from qnet.units import Duration, duration_from_s
 from qnet_protocols.network.rulesets_messages import SetUp, Surveyed
 from qnet_protocols.network.rulesets_rules import RuleSet, compose
 
@@ -53,14 +53,9 @@ def survey(platform: Platform, link: LinkPlan, *, inner: bool) -> Surveyed:
     swap: Correlators = (1.0, 1.0, 1.0)
     if inner:
         readout = (platform.readout.error_0_prob, platform.readout.error_1_prob)
-        swap = bell_measurement_factors(
-            depolarising_from_fidelity(platform.gate_2q.fidelity, 2),
-            depolarising_from_fidelity(platform.gate_1q.fidelity, 1),
-            readout,
-            readout,
-        )
+        swap = read_out(bell_factors(platform), readout, readout)
     correlators, rate_hz = link.offered
-    return Surveyed(correlators, rate_hz, swap)
+    return Surveyed(correlators, rate_hz, swap, link.dark, platform.virtual_z)
 
 
 def end_decay(context: NodeContext, *, store: bool) -> DecayRates:
@@ -88,7 +83,8 @@ def decide(setup: SetUp, context: NodeContext, *, patience: float) -> tuple[Rule
         return f"every link must make pairs, the slowest makes {slowest_hz} per second"
     longest = setup.cutoff
     if longest is None:
-        longest = duration_from_s(patience / slowest_hz)
+        dark = sum(one.dark for one in setup.surveyed)
+        longest = Duration(duration_from_s(patience / slowest_hz) + dark)
     return compose(
         setup.ruleset,
         setup.nodes,

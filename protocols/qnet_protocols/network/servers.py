@@ -16,6 +16,7 @@ from typing import Final
 
 from qnet.ids import CircuitId, LinkId, NodeId, PairId, RequestId
 from qnet.layers.link import Accept, Err, ErrorCode, Expired, RequestEnded, StopAccepting
+from qnet_protocols.network.claims import Corrector
 from qnet_protocols.network.desk import Desk, Hop
 from qnet_protocols.network.ends import Recent
 from qnet_protocols.network.messages import (
@@ -76,7 +77,7 @@ class Servers:
             install.circuit,
             hop,
             head=install.nodes[0],
-            mixing=install.mixing,
+            corrector=Corrector(install.mixing, install.virtual_z),
             served=self._served.get,
             delivered=self._progress,
         )

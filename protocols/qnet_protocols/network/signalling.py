@@ -400,4 +400,5 @@ def _relabelled(install: Install, label: int) -> Install:
         install.silence,
         install.store,
         install.mixing,
+        install.virtual_z,
     )

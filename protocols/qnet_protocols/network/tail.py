@@ -23,7 +23,7 @@ from qnet.layers.link import Ok, OkMeasured
 from qnet.physics.bell import correction_gate, label_xor
 from qnet.program import Measure, Program
 from qnet.units import Instant
-from qnet_protocols.network.claims import Noise, claim
+from qnet_protocols.network.claims import Corrector, Noise, claim
 from qnet_protocols.network.desk import Desk, Half, Hop
 from qnet_protocols.network.ends import Recent, claimed, measurement, pair_name, read_at, wrong
 from qnet_protocols.network.messages import Expire, Tested, Track
@@ -45,7 +45,7 @@ class Tail:
         circuit: which.
         hop: upstream.
         head: the other end.
-        mixing: depolarising parameter of a gate of the head end.
+        corrector: Pauli gates of the head end.
         served: request id -> request, None if it is over or unknown.
         delivered: called after a pair of a request was announced, or measured in vain.
     """
@@ -57,7 +57,7 @@ class Tail:
         hop: Hop,
         *,
         head: NodeId,
-        mixing: float,
+        corrector: Corrector,
         served: Callable[[RequestId], Served | None],
         delivered: Callable[[Served], None],
     ) -> None:
@@ -65,7 +65,7 @@ class Tail:
         self._circuit = circuit
         self._hop = hop
         self._head = head
-        self._mixing = mixing
+        self._corrector = corrector
         self._served = served
         self._delivered = delivered
         self._entries: dict[PairId, _Entry] = {}
@@ -231,10 +231,10 @@ class Tail:
         del self._entries[half.pair]
         said = claimed(self._desk.hardware, half, now, track, now)
         label = track.label if served.final is None else served.final
-        settled = correction_gate(label_xor(track.label, label)) == "I"
+        gate = correction_gate(label_xor(track.label, label))
+        settled = gate == "I"
         if not settled:
-            left = 1.0 - self._mixing
-            said = claim(Noise(said.correlators).then(Noise((left, left, left))), said.error)
+            said = claim(Noise(said.correlators).then(self._corrector.noise(gate)), said.error)
         if served.service == "E":
             early = HandedEarly(
                 served.request,

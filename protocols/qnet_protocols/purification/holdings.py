@@ -36,8 +36,8 @@ class PurificationParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=
             ``rounds`` is the most that is tried.
         batch: most raw pairs asked for at a time, per request.
         patience_s: how long a pair may wait for its partners before it is dropped at both ends; None: as
-            long as the shorter T2 of the two processors, at most 64 mean times of all raw pairs behind one
-            that is handed up.
+            long as the shorter T2 of the two processors (that of memories as attempts dephase them), at most
+            64 mean times of all raw pairs behind one that is handed up, and a darkness of switched links.
         store: have raw pairs moved to memory slots; None: if there are too few communication slots.
     """
 

@@ -96,7 +96,7 @@ class Peer:
         effects = self._bench.too_old(work, now, share=2)
         match work.joining:
             case Missing(named=named, since=since):
-                patience = self._bench.patience(work.terms.remote)
+                patience = self._bench.patience(work)
                 if patience is not None and since + patience <= now:
                     return [*effects, *self._fail(work, named, now)]
         return effects
@@ -104,7 +104,7 @@ class Peer:
     def due(self, work: Work) -> Instant | None:
         """When :meth:`waited` has something to do."""
         times = [self._bench.due(work, share=2)]
-        patience = self._bench.patience(work.terms.remote)
+        patience = self._bench.patience(work)
         if isinstance(work.joining, Missing) and patience is not None:
             times.append(Instant(work.joining.since + patience))
         return min((due for due in times if due is not None), default=None)

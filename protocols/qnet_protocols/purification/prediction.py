@@ -9,10 +9,10 @@ Theory
     as Sum_s L(s) [parity = s] = alpha + beta (-1)^s, where L(s) is the likelihood of the two bits that were
     reported. The result is exact for the two bits that were read, not an average over all results.
 
-    Noise is placed where the store of the world places it: a gate acts at the end of its duration, noise after
-    it; a read-out projects at its start; all qubits of both ends dephase at all times. Entangling attempts
-    of a node dephase its memories until its program starts, and the kept one after it, by the middle of what
-    is possible (:mod:`qnet.physics.attempts`).
+    Noise is placed where the store of the world places it: a gate, compiled to those of its processor
+    (:mod:`qnet.physics.native`), acts at the end of its duration; a read-out projects at its start; all qubits
+    of both ends dephase at all times. Entangling attempts of a node dephase its memories until its program
+    starts, and the kept one after it, by the middle of what is possible (:mod:`qnet.physics.attempts`).
 Error bound
     ``error`` of an input is taken as the trace distance of its true state from the claimed one. Finite T1
     adds 1 - exp(-t/T1) per qubit to it (dephasing with the same T2 differs from true decay in populations
@@ -38,10 +38,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from qnet.hardware import Operation as Timed
 from qnet.hardware import Platform
 from qnet.physics.attempts import NO_ATTEMPTS, AttemptNoise, range_after
 from qnet.physics.bell import Correlators
-from qnet.physics.gates import depolarising_from_fidelity
+from qnet.physics.native import Pauli, compiled, pulse_factor, pulse_time
 from qnet.units import Instant, duration_from_s, seconds
 from qnet_protocols.purification.circuit import Operation
 
@@ -107,11 +108,15 @@ class Prediction:
 
 def program_ends(ops: Sequence[Operation], platform: Platform, start: Instant) -> Instant:
     """When the program of one end ends."""
-    one = duration_from_s(platform.gate_1q.duration_s)
-    two = duration_from_s(platform.gate_2q.duration_s)
-    read = duration_from_s(platform.readout.duration_s)
-    spent = {"READ": read, "CNOT": two}
-    return Instant(start + sum(spent.get(op.name, one) for op in ops))
+    now = start
+    for op in ops:
+        if op.name == "READ":
+            now = Instant(now + duration_from_s(platform.readout.duration_s))
+        elif op.name == "CNOT":
+            now = Instant(now + compiled(platform, "CNOT", gate_of(platform)).duration)
+        else:
+            now = Instant(now + pulse_time(platform, op.name))
+    return now
 
 
 def predict(
@@ -214,10 +219,10 @@ def _pulled_back(
             if index in entered:
                 signs[op.pairs[0]] = [1, 0]
             continue
-        touched = any(signs[pair] != [0, 0] for pair in op.pairs)
-        if touched:
+        if any(signs[pair] != [0, 0] for pair in op.pairs):
+            paulis = [(signs[pair][1], signs[pair][0]) for pair in op.pairs]
             for side in sides:
-                value *= 1.0 - _noise(side.platform, len(op.pairs))
+                value *= _kept(side.platform, op.name, paulis)
         _pull(op, signs)
     for pair, one in enumerate(inputs):
         p, q = signs[pair]
@@ -275,9 +280,16 @@ def _disturbed(side: Side, pair: int, since: Instant, until: Instant) -> tuple[f
     return range_after(side.attempts, seconds(until - since))
 
 
-def _noise(platform: Platform, qubits: int) -> float:
-    gate = platform.gate_1q if qubits == 1 else platform.gate_2q
-    return depolarising_from_fidelity(gate.fidelity, qubits)
+def _kept(platform: Platform, gate: str, paulis: Sequence[Pauli]) -> float:
+    """What the noise of a gate of one end leaves of a Pauli observable, not all identity, after it."""
+    if len(paulis) == 1:
+        return pulse_factor(platform, gate)
+    return compiled(platform, gate, gate_of(platform)).factor(paulis)
+
+
+def gate_of(platform: Platform) -> Timed | None:
+    """The entangler of a purifier, the same between all of its slots; None for ``gate_2q``."""
+    return platform.couplings[0].gate if platform.couplings else None
 
 
 def stored(claim: Input, sides: Sequence[Side], until: Instant) -> Input:

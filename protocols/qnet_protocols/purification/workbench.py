@@ -19,9 +19,9 @@ from typing import Final, NamedTuple
 from qnet.ids import NodeId, OpId, PairId, RequestId, SlotId
 from qnet.layers import link
 from qnet.machine import Apply, Effect, Indicate, Release, Send
-from qnet.physics.attempts import NO_ATTEMPTS
+from qnet.physics.attempts import NO_ATTEMPTS, while_attempting
 from qnet.physics.bell import Correlators, correction_gate, fidelity_from_correlators, label_xor
-from qnet.physics.gates import depolarising_from_fidelity
+from qnet.physics.native import pulse_factor
 from qnet.program import Draw, Gate, Measure, Program
 from qnet.seams import PurifierContext
 from qnet.units import PS_PER_S, Duration, Instant, seconds
@@ -152,19 +152,37 @@ class Workbench:
         """In which kinds of slot this end's halves are."""
         return tuple(self.platform.role_of(one.slot) for one in joint.inputs)
 
-    def patience(self, remote: NodeId) -> Duration | None:
-        """How long a pair may wait for its partners; None for ever."""
-        wanted_s = self.parameters.patience_s
+    def patience(self, work: Work) -> Duration | None:
+        """How long a pair of ``work`` may wait for its partners; None for ever.
+
+        Memories count with the attempts that may dephase them: at 1/e nothing is left to purify. Partners may
+        come late by the time for which a switch keeps the machine below dark.
+        """
+        wanted_s, remote = self.parameters.patience_s, work.terms.remote
         if wanted_s is None:
-            wanted_s = min(
-                memory.t2_s
-                for platform in (self.platform, self.peers[remote])
-                for memory in (platform.communication, platform.memory)
-            )
+            in_memory = self._in_memory(work)
+            wanted_s = min(self._lasts_s(node, in_memory) for node in (self.node, remote))
             raws = self.plan.leaves(self.parameters.rounds)
-            wanted_s = min(wanted_s, PATIENT_TIMES * raws * seconds(self.context.mean[remote]))
+            dark_s = seconds(self.context.dark.get(remote, Duration(0)))
+            mean_s = seconds(self.context.mean[remote])
+            wanted_s = min(wanted_s, PATIENT_TIMES * raws * mean_s + dark_s)
         span = wanted_s * PS_PER_S
         return Duration(max(1, int(span))) if span < 2**60 else None
+
+    def _in_memory(self, work: Work) -> bool:
+        """Whether raw pairs wait in memory slots; the peer of a request learns a wish for it by its halves."""
+        if work.terms.store or self.must_store(work.terms.remote):
+            return True
+        held = work.held.values()
+        return any(self.platform.role_of(one.slot) == "memory" for one in held)
+
+    def _lasts_s(self, node: NodeId, in_memory: bool) -> float:
+        """How long the coherence of a node's qubits lasts, down to 1/e."""
+        platform = self.platform if node == self.node else self.peers[node]
+        if not in_memory:
+            return platform.communication.t2_s
+        attempts = self.context.attempts.get(node, NO_ATTEMPTS)
+        return while_attempting(platform.memory, attempts.rate_hz).t2_s
 
     def _side(self, remote: NodeId) -> int:
         return 0 if self.node < remote else 1
@@ -312,13 +330,15 @@ class Workbench:
     def _announce(self, work: Work, output: Output, now: Instant) -> list[Effect]:
         terms, held = work.terms, output.held
         self._remember(work, output)
-        turned = terms.final is not None and terms.final != held.label
+        final = held.label if terms.final is None else terms.final
+        turned = final != held.label
         claim = held.claim
         if turned:
             # The origin's gate, which the peer counts on: a Pauli gate lets dephasing go on as before.
-            gate = (self.platform if terms.origin else self.peers[terms.remote]).gate_1q
+            gate = correction_gate(label_xor(held.label, final))
+            end = self.platform if terms.origin else self.peers[terms.remote]
             claim = self.at(terms.remote, held, now) if terms.origin else claim
-            factor = 1.0 - depolarising_from_fidelity(gate.fidelity, 1)
+            factor = pulse_factor(end, gate)
             a, b, c = claim.correlators
             claim = Input((a * factor, b * factor, c * factor), claim.error, claim.at)
         ok = link.Ok(
@@ -329,7 +349,7 @@ class Workbench:
             remote=terms.remote,
             purpose=terms.purpose,
             slot=held.slot,
-            label=terms.final if turned and terms.final is not None else held.label,
+            label=final,
             goodness=claim.goodness,
             goodness_error=claim.error,
             goodness_at=claim.at,
@@ -391,7 +411,7 @@ class Workbench:
 
     def too_old(self, work: Work, now: Instant, share: int) -> list[Effect]:
         """Drop the pairs that have waited for partners for ``share`` times the patience."""
-        patience = self.patience(work.terms.remote)
+        patience = self.patience(work)
         if patience is None:
             return []
         old = [one for one in work.held.values() if one.since + share * patience <= now]
@@ -400,7 +420,7 @@ class Workbench:
 
     def due(self, work: Work, share: int) -> Instant | None:
         """When :meth:`too_old` has something to do."""
-        patience = self.patience(work.terms.remote)
+        patience = self.patience(work)
         if patience is None or not work.held:
             return None
         return Instant(min(one.since for one in work.held.values()) + share * patience)
