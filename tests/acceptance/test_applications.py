@@ -12,6 +12,7 @@ from qnet.physics.bell import Correlators, correlators
 from qnet.physics.gates import depolarising_from_fidelity
 from qnet.physics.heralding import double_click
 from qnet.physics.limits import chsh_fixed, chsh_werner
+from qnet.physics.native import bell_factors, compiled, pulse_mixing
 from qnet.physics.teleportation import LocalErrors, bloch_factors, verified_fraction
 from qnet.plan import LinkPlan, RunPlan
 from qnet.runtime.run import RunOptions, run
@@ -49,21 +50,20 @@ def expected_fraction(plan: RunPlan) -> float:
     gate_1q = depolarising_from_fidelity(platform.gate_1q.fidelity, 1)
     flips = (platform.readout.error_0_prob, platform.readout.error_1_prob)
     errors = LocalErrors(
-        gate_depolarising=depolarising_from_fidelity(platform.gate_2q.fidelity, 2),
-        hadamard_depolarising=gate_1q,
+        gates=bell_factors(platform),
         phase_flips=flips,
         parity_flips=flips,
         x_depolarising=gate_1q,
-        z_depolarising=gate_1q,
+        z_depolarising=pulse_mixing(platform, "Z"),
     )
     start_s = platform.initialise.duration_s
-    gate_s, cnot_s = platform.gate_1q.duration_s, platform.gate_2q.duration_s
+    gate_s, cnot_s = platform.gate_1q.duration_s, seconds(compiled(platform, "CNOT").duration)
     read_s = platform.readout.duration_s
     t2_s = platform.communication.t2_s
     x, y, z = bloch_factors(delivered_correlators(link, platform), errors)
-    # X and Y inputs: one preparation gate, one basis gate, one correction gate on average.
+    # X and Y inputs: one preparation gate, one basis gate, a correction by X in half of the cases.
     sender_s = start_s + gate_s + cnot_s
-    receiver_s = sender_s + gate_s + 2 * read_s + seconds(link.direct) + gate_s + gate_s
+    receiver_s = sender_s + gate_s + 2 * read_s + seconds(link.direct) + 1.5 * gate_s
     waited = math.exp(-(sender_s + receiver_s) / t2_s)
     polarised = 2 * platform.initialise.fidelity - 1
     prepared_xy = polarised * (1 - gate_1q)

@@ -1,4 +1,4 @@
-"""The main job: two trapped-ion processors and a station, on the parameter set of a real experiment.
+"""D1, the main job: two trapped-ion processors and a station, on the parameter set of a real experiment.
 
 Stephenson et al., PRL 124, 110501 (2020): 182 pairs/s with a fidelity of 0.94. Statistics are of 10 000
 pairs with a fixed seed; a rate of 10 000 exponential waits has a standard error of 1 %.
@@ -17,7 +17,9 @@ import pytest
 
 from qnet.topology import load
 
-TOPOLOGY = Path(__file__).parents[2] / "deploy" / "topologies" / "ion-pair.toml"
+from .rows import TOPOLOGIES, told
+
+TOPOLOGY = TOPOLOGIES / "ion-pair.toml"
 PAIRS = 10_000
 
 
@@ -68,23 +70,7 @@ def test_every_pair_is_announced_once_at_both_ends(recorded: tuple[dict, Path]) 
     with (folder / "pairs.csv").open() as table:
         rows = list(csv.DictReader(table))
     assert [row["pair"] for row in rows] == [f"alice-bob#{k + 1}" for k in range(PAIRS)]
-    said: dict[str, dict[str, tuple]] = {"alice": {}, "bob": {}}
-    with (folder / "trace.jsonl").open() as trace:
-        for line in trace:
-            if '"type":"Ok"' not in line:
-                continue
-            step = json.loads(line)
-            for effect in step.get("effects", ()):
-                if effect["type"] == "Indicate" and effect["indication"]["type"] == "Ok":
-                    ok = effect["indication"]
-                    book = said[step["node"]]
-                    assert ok["pair"] not in book
-                    book[ok["pair"]] = (
-                        ok["request"],
-                        ok["index"],
-                        tuple(ok["label"]),
-                        ok["created_at"],
-                    )
+    said = told(folder)
     assert said["alice"] == said["bob"]
     assert len(said["alice"]) == PAIRS
 

@@ -1,4 +1,4 @@
-"""A link whose classical plane loses, doubles and holds up messages of every kind.
+"""D1 under faults: a link whose classical plane loses, doubles and holds up messages of every kind.
 
 Loss 5 %, repetition 5 %, 5 % of the messages held up by up to ten light times: of three messages per pair
 that must be in time, about one pair in six comes to one end only and is taken back. The world's ledger

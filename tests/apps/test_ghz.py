@@ -49,9 +49,7 @@ def branches(recipe, labels):
         state = np.kron(state, [1, 0])
     state = state.reshape((2,) * qubits).transpose(order).reshape(-1)
     found = [((), state)]
-    program = recipe.program(
-        [SlotId(k) for k in range(m)], SlotId(2 * m) if recipe.extra else None, "I"
-    )
+    program = recipe.program([SlotId(k) for k in range(m)], SlotId(2 * m) if recipe.extra else None)
     for instruction in program:
         match instruction:
             case Initialise():
@@ -137,6 +135,39 @@ def test_app_ghz_of_werner_pairs_has_the_fidelity_of_the_closed_form():
     assert found["fidelity_at_least"] <= fidelity["value"] + 3 * fidelity["stderr"]
 
 
+def test_app_ghz_grows_by_fresh_qubits_at_every_party():
+    """Seven qubits at three parties; perfect pairs and gates, so every reading is right."""
+    plan = ghz_plan(("alice", "bob"), 40, {"memory_slots": 3}, sizes=(2, 1, 4), generator_prob=0.5)
+    found = result_of(run_embedded(plan), "centre")
+    assert (found["reason"], found["rounds"], found["failed"]) == ("", 40, 0)
+    assert found["fidelity"]["value"] == pytest.approx(1.0)
+    assert set(map(len, found["generators"])) == {7}
+    assert all(mean["value"] == 1.0 for mean in found["generators"].values())
+
+
+@pytest.mark.slow
+def test_app_ghz_of_several_qubits_per_party_has_the_fidelity_of_its_pairs():
+    """Perfect gates add qubits without loss: the closed form is that of one qubit each."""
+    node = {**WERNER, "memory_slots": 2}
+    plan = ghz_plan(("alice", "bob"), 1200, node, sizes=(2, 3, 1), generator_prob=0.0)
+    found = result_of(run_embedded(plan), "centre")
+    p = werner(F_PAIR)
+    assert found["fidelity_if_local_perfect"] == pytest.approx(p[0] ** 2 + p[1] ** 2, abs=1e-3)
+    fidelity = found["fidelity"]
+    assert abs(fidelity["value"] - p[0] ** 2 - p[1] ** 2) < 3 * fidelity["stderr"]
+
+
+@pytest.mark.slow
+def test_app_ghz_that_is_kept_loses_the_coherence_of_every_qubit():
+    """Four qubits with T2 = 10 s, kept for 4 s: F = (1 + e^-1.6)/2, from perfect pairs."""
+    node = {"memory_slots": 1, "communication": {"t2_s": 10.0}, "memory": {"t2_s": 10.0}}
+    plan = ghz_plan(("alice",), 1500, node, sizes=(2, 2), generator_prob=0.0, storage_s=4.0)
+    found = result_of(run_embedded(plan), "centre")
+    fidelity = found["fidelity"]
+    assert fidelity["stderr"] < 0.02
+    assert abs(fidelity["value"] - (1 + np.exp(-1.6)) / 2) < 3 * fidelity["stderr"]
+
+
 def graph_plan(edges, rounds, node=None):
     members = ("alice", "bob", "carol")
     roles = {"centre": "centre"} | dict.fromkeys(members, "member")
@@ -181,6 +212,7 @@ def test_app_ghz_gives_up_with_the_reason_if_the_fidelity_cannot_be_had():
     ("record", "wrong", "words"),
     [
         (ghz.GhzParameters, {"leaves": ("alice", "alice")}, "all be different"),
+        (ghz.GhzParameters, {"leaves": ("alice",), "sizes": (2,)}, "2 in all"),
         (graph_state.GraphStateParameters, {"members": ("centre",)}, "all be different"),
         (graph_state.GraphStateParameters, {"edges": ("alice-bob",)}, "an edge must read a:b"),
         (graph_state.GraphStateParameters, {"edges": ("alice:dave",)}, "an edge must read a:b"),
