@@ -17,7 +17,7 @@ from qnet.cli.running import show_json
 from qnet.errors import ConfigError
 from qnet.results.table import data_table
 
-BENCHES: Final = ("state", "time", "teleport", "start", "memory", "wire", "network")
+BENCHES: Final = ("state", "engines", "time", "teleport", "start", "memory", "wire", "network")
 """Modules of :mod:`qnet.bench` that measure something; each is imported when it is run."""
 
 

@@ -6,7 +6,8 @@ Theory
     runs. A plug-in NAME lives in the distribution ``qnet-NAME`` and the import package ``qnet_NAME``, so
     that no plug-in takes a name in everybody's environment that is not its own.
 Not modelled
-    Changing a package that exists: a folder that is there already is refused, whatever it holds.
+    A quantum engine: the smallest one that can be tested is not small. Changing a package that exists: a
+    folder that is there already is refused, whatever it holds.
 """
 
 from __future__ import annotations
@@ -25,30 +26,53 @@ from qnet.cli.progress import console
 from qnet.errors import ConfigError
 from qnet.plugins import WORDS, Group, names
 
-Kind = Literal["platform", "heralding", "link", "purification", "network", "routing", "app"]
+Kind = Literal[
+    "platform",
+    "station",
+    "heralding",
+    "link",
+    "scheduler",
+    "purification",
+    "network",
+    "routing",
+    "app",
+    "transport",
+]
 """What ``qnet new`` can write."""
 
 GROUPS: Final[Mapping[Kind, Group]] = {
     "platform": "qnet.platforms",
+    "station": "qnet.stations",
     "heralding": "qnet.heralding",
     "link": "qnet.links",
+    "scheduler": "qnet.schedulers",
     "purification": "qnet.purification",
     "network": "qnet.networks",
     "routing": "qnet.routing",
     "app": "qnet.apps",
+    "transport": "qnet.transports",
 }
 """Entry-point group of each kind."""
 
 RECORDS: Final[Mapping[Kind, str]] = {
     "platform": "sheet:SHEET",
+    "station": "sheet:SHEET",
     "heralding": "scheme:SCHEME",
     "link": "protocol:PROTOCOL",
+    "scheduler": "order:SCHEDULER",
     "purification": "protocol:PROTOCOL",
     "network": "protocol:PROTOCOL",
     "routing": "paths:ROUTING",
     "app": "app:APP",
+    "transport": "sockets:TRANSPORT",
 }
 """Module in the package, and the catalogue record in it, of each kind."""
+
+Style = Literal["machine", "async"]
+"""How a protocol is written: as a machine, or as a coroutine (:mod:`qnet.coroutine`)."""
+
+IN_BOTH_STYLES: Final[frozenset[Kind]] = frozenset(["link"])
+"""Kinds that there is a coroutine of; its files, in the folder KIND_async, win over those of KIND."""
 
 NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST: Final = 32
@@ -69,22 +93,26 @@ class Package(NamedTuple):
     files: tuple[str, ...]
 
 
-def new_package(kind: Kind, name: str, out: Path) -> Package:
+def new_package(kind: Kind, name: str, out: Path, style: Style = "machine") -> Package:
     """Write the package of a plug-in.
 
     Args:
         kind: of the plug-in.
         name: of the plug-in.
         out: folder in which the package's folder is made.
+        style: of the protocol.
 
     Raises:
-        ConfigError: the name cannot be used, or the folder is there or cannot be written.
+        ConfigError: the name or the style cannot be used, or the folder is there or cannot be written.
     """
+    if style == "async" and kind not in IN_BOTH_STYLES:
+        known = ", ".join(sorted(IN_BOTH_STYLES))
+        raise ConfigError(f"must be machine but for {known}", path="--style", value=style)
     words = checked(kind, name)
     folder = out / words["package"]
     if folder.exists():
         raise ConfigError("must not exist yet", path="--out", value=str(folder))
-    texts = dict(rendered(kind, words))
+    texts = dict(rendered(kind, words, style))
     try:
         for path, text in texts.items():
             file = folder / path
@@ -138,10 +166,14 @@ def checked(kind: Kind, name: str) -> dict[str, str]:
     return words
 
 
-def rendered(kind: Kind, words: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def rendered(
+    kind: Kind, words: Mapping[str, str], style: Style = "machine"
+) -> Iterator[tuple[str, str]]:
     """Path and text of each file."""
     root = resources.files("qnet.templates")
     own = dict(_templates(root / kind))
+    if style == "async":
+        own |= dict(_templates(root / f"{kind}_async"))
     yield f"src/{words['module']}/py.typed", ""
     for path, template in {**dict(_templates(root / "common")), **own}.items():
         text = Template(template.read_text(encoding="utf-8")).substitute(words)

@@ -47,7 +47,19 @@ Settings = Annotated[list[str] | None, Parameter(name="--set")]
 RunFolder = Annotated[Path, Parameter(name="RUN")]
 AppName = Annotated[str | None, Parameter(name="--app")]
 FaultFile = Annotated[Path | None, Parameter(name="--faults")]
-PackageKind = Literal["platform", "heralding", "link", "purification", "network", "routing", "app"]
+PackageKind = Literal[
+    "platform",
+    "station",
+    "heralding",
+    "link",
+    "scheduler",
+    "purification",
+    "network",
+    "routing",
+    "app",
+    "transport",
+]
+Style = Literal["machine", "async"]
 
 
 @app.command
@@ -61,7 +73,7 @@ def run(
     seed: int | None = None,
     embedded: bool = False,
     hosts: int | None = None,
-    transport: Literal["unix", "tcp"] = "unix",
+    transport: str = "unix",
     pace: float | None = None,
     explore_schedule: int | None = None,
     exact_attempts: bool = False,
@@ -82,7 +94,7 @@ def run(
         seed: seed of all random numbers.
         embedded: run in this one process.
         hosts: number of host processes; one per node if not given.
-        transport: how hosts reach the world: Unix sockets or TCP on the loopback.
+        transport: how hosts reach the world: unix, tcp or another installed transport.
         pace: simulated seconds per second of the wall clock; as fast as possible if not given.
         explore_schedule: run tasks that are ready at once in another order, keyed by this number.
         exact_attempts: draw every attempt photon by photon instead of skipping to the successes.
@@ -176,7 +188,7 @@ def trace(run_folder: RunFolder, /, *, pair: str | None = None, export: Path | N
 @plugins_app.default
 @plugins_app.command(name="list")
 def list_plugins() -> int:
-    """List what is installed: platforms, protocols of every layer, path selections, applications."""
+    """List what is installed at every seam, from which package, and what failed to load and why."""
     from qnet.cli.plugging import show_plugins
 
     show_plugins()
@@ -185,7 +197,7 @@ def list_plugins() -> int:
 
 @plugins_app.command(name="show")
 def show_plugin(name: str, /) -> int:
-    """Show one plug-in: its parameters with their defaults, the figures of a platform, its sources.
+    """Show one plug-in: its parameters with units and defaults, the figures of a sheet, its sources.
 
     Args:
         name: of the plug-in, as in the list.
@@ -197,17 +209,18 @@ def show_plugin(name: str, /) -> int:
 
 
 @app.command
-def new(kind: PackageKind, name: str, /, *, out: Path = Path()) -> int:
+def new(kind: PackageKind, name: str, /, *, style: Style = "machine", out: Path = Path()) -> int:
     """Write an installable package with one working plug-in, its topology and its tests.
 
     Args:
-        kind: platform, heralding, link, purification, network, routing or app.
+        kind: platform, station, heralding, link, scheduler, purification, network, routing, app or transport.
         name: of the plug-in; the package is called qnet-NAME.
+        style: machine, or async for a protocol that is one async def (link).
         out: folder in which the package's folder is made; the current one if not given.
     """
     from qnet.cli.creating import new_package, show_package
 
-    show_package(new_package(kind, name, out))
+    show_package(new_package(kind, name, out, style))
     return DONE
 
 
@@ -254,49 +267,68 @@ def validate(
 
 @app.command
 def conformance(
-    target: str,
-    /,
-    *,
-    layer: str = "link",
+    *targets: str,
+    layer: str = "",
     only: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     case: list[str] | None = None,
     seed: int = 1,
-    seeds: int = 5,
+    seeds: int | None = None,
     faults: str | None = None,
     strict: bool = False,
+    profile: Path | None = None,
+    embedded: bool = False,
+    confirm: bool = False,
     report: Path | None = None,
     json: bool = False,
+    json_lines: bool = False,
 ) -> int:
-    """Hold an implementation against the numbered specification, on a virtual bench with faults.
+    """Hold implementations against the numbered specification, on a virtual bench with faults or as a network.
 
-    Exit status: 0 conformant, 1 a requirement is broken, 2 some could not be decided, 3 the command
-    line is wrong or the suite failed.
+    Exit status: 0 conformant, 1 a requirement is broken or passes against its profile, 2 some could not be
+    decided, 3 the command line is wrong or the suite failed.
 
     Args:
-        target: an installed link protocol by name, or package:Object.
-        layer: which specification.
+        targets: each an installed plug-in by name, package:Object, a topology (FILE.toml: its network runs
+            for real and its trace is judged), exec:COMMAND (a program in any language that joins as a host), or
+            qnet (its own host).
+        layer: which specification: link, purify, network, physical or platform, wire for programs and qnet; from
+            what the target is, if it is left out.
         only: these requirements only, like QN-LINK-2.1-1.
         case: these cases only, may be repeated.
         seed: the first seed of luck, faults and order.
-        seeds: how many seeds.
+        seeds: how many seeds; 5 on the bench, 1 for a network.
         faults: run under this fault plan only, like "lose alice>bob 3; stall bob 100..900" (picoseconds).
         strict: a broken SHOULD fails too.
-        report: folder under which JSON, JUnit XML, HTML and traces of failures are written, numbered.
+        profile: TOML file of what the target declares: features, limits, expected failures.
+        embedded: run networks in this one process.
+        confirm: run every failure of the bench as a network, embedded and as processes.
+        report: folder under which JSON, JUnit XML, HTML and traces of failures are written, numbered; the first
+            failures are confirmed as networks.
         json: print one JSON object and nothing else.
+        json_lines: print one JSON object per event, as it happens, and nothing else.
     """
+    from qnet.cli.conforming import Request
     from qnet.cli.conforming import conformance as conform
 
+    if not targets:
+        raise ConfigError("must name a target", path="conformance")
     return conform(
-        target,
-        layer=layer,
-        only=only or (),
-        cases=case or (),
-        seed=seed,
-        seeds=seeds,
-        faults=faults,
-        strict=strict,
-        report=report,
-        as_json=json,
+        Request(
+            targets=targets,
+            layer=layer,
+            only=tuple(only or ()),
+            cases=tuple(case or ()),
+            seed=seed,
+            seeds=seeds,
+            faults=faults,
+            strict=strict,
+            profile=profile,
+            embedded=embedded,
+            confirm=confirm,
+            report=report,
+            json=json,
+            json_lines=json_lines,
+        )
     )
 
 

@@ -14,11 +14,33 @@ from qnet.cli.progress import console
 from qnet.errors import ConfigError, PluginError
 from qnet.plugins import WORDS, CatalogueEntry, PluginRecord, catalogue, find
 from qnet.results.table import data_table
-from qnet.seams import App, PlatformSheet, Routing
+from qnet.seams import (
+    App,
+    PlatformSheet,
+    QuantumEngine,
+    Routing,
+    Scheduler,
+    StationSheet,
+    Transport,
+)
 from qnet.topology.check import nearest
 
 ENTRY: Final = re.compile(r"    (\w[\w, ]*): (.*)")
 """First line of an entry in the section "Attributes" of a docstring."""
+
+UNITS: Final = {
+    "_db_per_km": "dB/km",
+    "_per_s": "1/s",
+    "_hz": "Hz",
+    "_prob": "probability",
+    "_photons": "photons",
+    "_slots": "slots",
+    "_rad": "rad",
+    "_ps": "ps",
+    "_s": "s",
+    "_m": "m",
+}
+"""Units by the end of a name; the first that fits counts. Other quantities have none."""
 
 
 def show_plugins() -> None:
@@ -56,14 +78,24 @@ def _show(entry: CatalogueEntry, record: PluginRecord) -> None:
             f"{WORDS[entry.group]} {entry.name}", ("what", "value"), list(_about(entry, record))
         )
     )
-    if isinstance(record, PlatformSheet):
+    if isinstance(record, PlatformSheet | StationSheet):
         rows = [
-            (one.path, figure_value(record, one.path), one.confidence, one.source)
+            (
+                one.path,
+                figure_value(record, one.path),
+                unit_of(one.path),
+                one.confidence,
+                one.source,
+            )
             for one in sorted(record.figures, key=lambda one: one.path)
         ]
-        out.print(data_table("figures", ("figure", "value", "confidence", "source"), rows))
+        out.print(data_table("figures", ("figure", "value", "unit", "confidence", "source"), rows))
+    elif isinstance(record, QuantumEngine | Transport):
+        out.print("no parameters")
     elif parameters := list(parameter_rows(record.parameters)):
-        out.print(data_table("parameters", ("parameter", "default", "meaning"), parameters))
+        columns = ("parameter", "default", "unit", "meaning")
+        units = [(name, default, unit_of(name), text) for name, default, text in parameters]
+        out.print(data_table("parameters", columns, units))
     else:
         out.print("no parameters")
 
@@ -73,19 +105,23 @@ def _about(entry: CatalogueEntry, record: PluginRecord) -> Iterator[Sequence[str
     yield "seam", entry.group
     if entry.package:
         yield "package", f"{entry.package} {entry.version}"
-    if isinstance(record, PlatformSheet):
+    if isinstance(record, PlatformSheet | StationSheet | Transport):
         yield "about", record.title
+        return
+    if isinstance(record, QuantumEngine):
+        yield "about", record.title
+        if record.sources:
+            yield "sources", "; ".join(record.sources)
         return
     if isinstance(record, App):
         yield "about", record.title
         for role in record.roles:
             yield f"role {role}", _placed(record, role)
     else:
-        text = inspect.getdoc(sys.modules[maker_of(record).__module__]) or ""
-        yield "about", text.partition("\n")[0]
+        yield "about", about_of(record)
         if record.sources:
             yield "sources", "; ".join(record.sources)
-    if not isinstance(record, Routing) and record.messages:
+    if not isinstance(record, Routing | Scheduler) and record.messages:
         yield "messages", ", ".join(message.kind for message in record.messages)
 
 
@@ -97,20 +133,35 @@ def _placed(app: App, role: str) -> str:
     return f"parameter {app.place[role]}{everywhere}"
 
 
+def about_of(record: Any) -> str:
+    """First line of what describes a record: a scheduler's key, else the module of its maker."""
+    described = (
+        record.key if isinstance(record, Scheduler) else sys.modules[maker_of(record).__module__]
+    )
+    return (inspect.getdoc(described) or "").partition("\n")[0]
+
+
 def maker_of(record: Any) -> Any:
-    """The function of a protocol or path selection that does the work; its module describes it."""
-    for name in ("make_end", "make_node", "routes"):
+    """The function of a scheme, protocol, scheduler or path selection that does the work; its module tells."""
+    for name in ("outcomes", "make_end", "make_node", "key", "routes"):
         if hasattr(record, name):
             return getattr(record, name)
     raise AssertionError(f"{type(record).__name__} makes nothing")
 
 
-def figure_value(sheet: PlatformSheet, path: str) -> object:
-    """The number behind a figure's key path."""
-    value: object = sheet.platform
+def unit_of(name: str) -> str:
+    """The unit that a name carries, "" for none."""
+    return next((unit for suffix, unit in UNITS.items() if name.endswith(suffix)), "")
+
+
+def figure_value(sheet: PlatformSheet | StationSheet, path: str) -> object:
+    """The number behind a figure's key path; of a list (couplings), how many there are."""
+    value: object = sheet.platform if isinstance(sheet, PlatformSheet) else sheet.station
     for name in path.split("."):
         value = getattr(value, name)
-    return value
+    if value is None or value == ():
+        return "none"
+    return f"{len(value)} listed" if isinstance(value, tuple) else value
 
 
 # ---------------------------------------------------------------- records

@@ -16,7 +16,7 @@ from qnet.cli.progress import progress_on
 from qnet.errors import ConfigError, RunInterrupted
 from qnet.results.trace import Difference, first_difference, read_trace
 from qnet.runtime.assembly import SUMMARY_FILE
-from qnet.runtime.run import RunOptions, load_plan
+from qnet.runtime.run import TRANSPORT, RunOptions, load_plan
 from qnet.runtime.run import run as run_plan
 from qnet.wire.control import Progress
 
@@ -96,11 +96,11 @@ def options_as_recorded(mode: str) -> RunOptions:
     """
     if mode == "embedded":
         return EMBEDDED
-    found = re.fullmatch(r"processes(?:, (\d+) hosts)?(?:, (tcp))?", mode)
+    found = re.fullmatch(r"processes(?:, (\d+) hosts)?(?:, (\S+))?", mode)
     if found is None:
         raise ConfigError("mode must be embedded or processes", file=SUMMARY_FILE, value=mode)
     hosts = None if found[1] is None else int(found[1])
-    return RunOptions(mode="processes", hosts=hosts, transport="tcp" if found[2] else "unix")
+    return RunOptions(mode="processes", hosts=hosts, transport=found[2] or TRANSPORT)
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

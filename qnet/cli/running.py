@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from qnet.cli.progress import console, progress_on
 from qnet.errors import ConfigError
 from qnet.plan import RunPlan
-from qnet.runtime.run import RunOptions, RunOutcome
+from qnet.runtime.run import TRANSPORT, RunOptions, RunOutcome
 from qnet.runtime.run import run as run_plan
 from qnet.topology import load
 
@@ -36,7 +36,7 @@ class Request:
     seed: int | None = None
     embedded: bool = False
     hosts: int | None = None
-    transport: Literal["unix", "tcp"] = "unix"
+    transport: str = TRANSPORT
     pace: float | None = None
     explore_schedule: int | None = None
     exact_attempts: bool = False
@@ -85,7 +85,7 @@ def run_topology(request: Request) -> str:
 def _check(request: Request) -> None:
     if request.embedded and request.hosts is not None:
         raise ConfigError("must not be given with --embedded", path="--hosts", value=request.hosts)
-    if request.embedded and request.transport != "unix":
+    if request.embedded and request.transport not in (TRANSPORT, "memory"):
         raise ConfigError(
             "must not be given with --embedded", path="--transport", value=request.transport
         )

@@ -14,7 +14,7 @@ import pytest
 from qnet.cli import plugging, showing
 from qnet.cli.replaying import _stop_after, options_as_recorded
 from qnet.errors import ConfigError, RunInterrupted
-from qnet.plugins import CatalogueEntry, catalogue, find
+from qnet.plugins import GROUPS, CatalogueEntry, catalogue, find
 from qnet.topology import Table
 from qnet.wire.control import Progress
 
@@ -177,8 +177,10 @@ def test_a_long_table_is_cut_and_says_so(capsys, monkeypatch):
 def test_plugins_are_listed(qnet, arguments):
     status, out, _ = qnet(*arguments)
     assert status == 0
-    for name in ("sr88-ca43", "double-click", "egp", "teleport"):
+    for name in ("sr88-ca43", "double-click", "egp", "teleport", "apd-422", "wfq", "bell", "tcp"):
         assert name in out
+    for group in GROUPS:
+        assert group in out
 
 
 @pytest.mark.parametrize(
@@ -189,6 +191,11 @@ def test_plugins_are_listed(qnet, arguments):
         ("deliver", ["role requester", "parameter from_node", "minimum_fidelity", "pairs"]),
         ("load", ["parameter nodes, every processor if empty", '["alice>bob"]', "true"]),
         ("double-click", ["heralding scheme", "Barrett", "no parameters"]),
+        ("tdma", ["unit", "bin_s        0.0       s "]),
+        ("apd-422", ["station sheet", "dark_rate_hz", "Hz", "probability", "assumed"]),
+        ("wfq", ["scheduler wfq", "pairs in proportion to the weights", "arXiv 1903.09778"]),
+        ("bell", ["quantum engine bell", "no T1", "Aaronson", "qnet-stack", "no parameters"]),
+        ("tcp", ["transport tcp", "over the loopback", "no parameters"]),
     ],
 )
 def test_a_plugin_is_shown_with_its_parameters_or_figures(qnet, name, words):

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from qnet import plugins
-from qnet.cli.creating import GROUPS, LONGEST, new_package
+from qnet.cli.creating import GROUPS, IN_BOTH_STYLES, LONGEST, new_package
 
 KINDS = tuple(GROUPS)
 LONG = "a" * LONGEST
+STYLED = [*((kind, "machine") for kind in KINDS), *((kind, "async") for kind in IN_BOTH_STYLES)]
+"""Everything that can be written: kind and style."""
 
 
 @contextmanager
@@ -55,17 +57,17 @@ def called(*command: object, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["mine", LONG])
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_is_written_passes_the_linter_and_the_formatter(kind, name, tmp_path):
-    folder = new_package(kind, name, tmp_path).folder
+@pytest.mark.parametrize(("kind", "style"), STYLED)
+def test_what_is_written_passes_the_linter_and_the_formatter(kind, style, name, tmp_path):
+    folder = new_package(kind, name, tmp_path, style).folder
     called("ruff", "check", "--no-cache", ".", folder=folder)
     called("ruff", "format", "--no-cache", "--check", ".", folder=folder)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_is_written_is_listed_and_runs(kind, qnet, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("kind", "style"), STYLED)
+def test_what_is_written_is_listed_and_runs(kind, style, qnet, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    status, out, error = qnet("new", kind, f"spare-{kind}")
+    status, out, error = qnet("new", kind, f"spare-{kind}", "--style", style)
     assert (status, error) == (0, "")
     folder = tmp_path / f"qnet-spare-{kind}"
     assert f"written: {folder.name}\n" in out
@@ -87,9 +89,9 @@ def test_what_is_written_is_listed_and_runs(kind, qnet, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.processes
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_is_written_passes_its_own_types_and_tests(kind, tmp_path, tmp_path_factory):
-    folder = new_package(kind, f"spare-{kind}", tmp_path).folder
+@pytest.mark.parametrize(("kind", "style"), STYLED)
+def test_what_is_written_passes_its_own_types_and_tests(kind, style, tmp_path, tmp_path_factory):
+    folder = new_package(kind, f"spare-{kind}", tmp_path, style).folder
     cache = tmp_path_factory.getbasetemp() / "mypy"
     called("mypy", "--cache-dir", cache, folder=folder)
     with installed(folder):
@@ -98,9 +100,10 @@ def test_what_is_written_passes_its_own_types_and_tests(kind, tmp_path, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.processes
-def test_what_is_written_gives_the_same_trace_in_processes(qnet, tmp_path, monkeypatch):
+@pytest.mark.parametrize("style", ["machine", "async"])
+def test_what_is_written_gives_the_same_trace_in_processes(style, qnet, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    folder = new_package("link", "spare-link", tmp_path).folder
+    folder = new_package("link", "spare-link", tmp_path, style).folder
     with installed(folder):
         assert qnet("run", folder / "topology.toml", "--no-plots", "--out", "run")[0] == 0
         status, out, _ = qnet("replay", "run")
@@ -108,9 +111,12 @@ def test_what_is_written_gives_the_same_trace_in_processes(qnet, tmp_path, monke
 
 
 @pytest.mark.slow
-def test_link_that_is_written_is_conformant_under_every_fault_profile(qnet, tmp_path, monkeypatch):
+@pytest.mark.parametrize("style", ["machine", "async"])
+def test_link_that_is_written_is_conformant_under_every_fault_profile(
+    style, qnet, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    folder = new_package("link", "spare-link", tmp_path).folder
+    folder = new_package("link", "spare-link", tmp_path, style).folder
     with installed(folder):
         status, out, error = qnet("conformance", "spare-link", "--seeds", 5, "--strict", "--json")
     assert (status, error) == (0, "")
@@ -149,6 +155,14 @@ def test_names_that_cannot_be_used_are_refused(name, words, qnet, tmp_path, monk
 
 def test_name_of_another_seam_may_be_used(tmp_path):
     assert new_package("routing", "egp", tmp_path).folder.is_dir()
+
+
+def test_style_that_a_kind_has_not_is_refused(qnet, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, error = qnet("new", "routing", "mine", "--style", "async")
+    assert (status, out) == (2, "")
+    assert "--style: must be machine but for link, got 'async'" in error
+    assert not list(tmp_path.iterdir())
 
 
 def test_unknown_kind_is_refused(qnet):

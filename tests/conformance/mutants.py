@@ -862,5 +862,8 @@ class TakesAnIdAgain(Border):
             return []
 
 
-NEVER_EXPIRES = next(one.protocol for one in MUTANTS if one.name == "never-expires")
-"""A target for the command line."""
+_BY_NAME = {one.name: one.protocol for one in MUTANTS}
+NEVER_EXPIRES = _BY_NAME["never-expires"]
+INDEX_FROM_ZERO = _BY_NAME["index-from-zero"]
+RELEASES_TWICE = _BY_NAME["releases-twice"]
+"""Targets for the command line and for processes."""

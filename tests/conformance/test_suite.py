@@ -23,8 +23,9 @@ from qnet.testing.conformance.bench import Bench
 from qnet.testing.conformance.case import ALL, CASES, SCALE
 from qnet.testing.conformance.faults import ALICE, BOB, MessageFault, NodeFault
 from qnet.testing.conformance.report import page
-from qnet.testing.conformance.requirement import Register, Requirement, prose, register
-from qnet.testing.conformance.suite import Target, Wish, load_cases, run, smallest
+from qnet.testing.conformance.requirement import LAYERS, Register, Requirement, prose, register
+from qnet.testing.conformance.shrinking import smallest
+from qnet.testing.conformance.suite import Target, Wish, load_cases, run
 from qnet.testing.conformance.target import resolve
 from qnet.units import Instant
 from qnet_protocols.link.egp import PROTOCOL, EgpEnd
@@ -34,27 +35,38 @@ from .mutants import MUTANTS
 ROOT = Path(__file__).parents[2]
 BOOK = register("link")
 load_cases()
-SEEN = {identifier for case in CASES.values() for identifier in case.ids}
+SEEN = {
+    layer: {name for case in CASES.values() if case.layer == layer for name in case.ids}
+    for layer in LAYERS
+}
 
 
 # ---------------------------------------------------------------- register, prose, cases
 
 
-def test_every_testable_requirement_has_a_case():
-    testable = {one.id for one in BOOK.requirement if one.testability != "not testable"}
-    assert sorted(testable - SEEN) == []
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_testable_requirement_has_a_case(layer):
+    book = register(layer)
+    testable = {one.id for one in book.requirement if one.testability != "not testable"}
+    assert sorted(testable - SEEN[layer]) == []
 
 
-def test_every_case_names_requirements_of_the_register():
-    assert sorted(SEEN - {one.id for one in BOOK.requirement}) == []
-    assert not any(BOOK.get(one).testability == "not testable" for one in SEEN)
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_case_names_requirements_of_the_register(layer):
+    book = register(layer)
+    assert sorted(SEEN[layer] - {one.id for one in book.requirement}) == []
+    assert not any(book.get(one).testability == "not testable" for one in SEEN[layer])
 
 
-def test_prose_has_every_sentence_and_no_other():
-    text = (ROOT / "docs/specification/link.md").read_text()
-    assert re.findall(r"\*\*(QN-LINK-[\d.]+-\d+)\*\*", text) == [one.id for one in BOOK.requirement]
-    assert all(one.text in text for one in BOOK.requirement)
-    assert prose("link").strip() in text
+@pytest.mark.parametrize("layer", LAYERS)
+def test_prose_has_every_sentence_and_no_other(layer):
+    book = register(layer)
+    text = (ROOT / f"docs/specification/{layer}.md").read_text()
+    assert re.findall(r"\*\*(QN-[A-Z]+-[\d.]+-\d+)\*\*", text) == [
+        one.id for one in book.requirement
+    ]
+    assert all(one.text in text for one in book.requirement)
+    assert prose(layer).strip() in text
 
 
 def test_every_case_says_what_it_does():
@@ -355,7 +367,7 @@ def test_page_shows_implementations_side_by_side():
         (["egp", "--seeds", "0"], "--seeds"),
         (["egp", "--faults", "lose everything"], "--faults"),
         (["egp", "--no-such-option"], "no-such-option"),
-        (["tests.conformance.mutants:Border"], "must be a qnet.seams.LinkProtocol, got type"),
+        (["tests.conformance.mutants:Border"], "must be a qnet.seams record, one of LinkProtocol"),
         (["no_such_package:X"], "cannot be loaded"),
     ],
 )

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from qnet.ids import NodeId, RequestId
 from qnet.layers import link as service
@@ -25,9 +25,10 @@ from qnet.randomness import KeyedRandom
 from qnet.seams import LinkProtocol
 from qnet.testing.conformance.bench import Bench
 from qnet.testing.conformance.faults import ALICE, BOB, PROFILES, Plan, Scale
-from qnet.testing.conformance.features import asked, offered, refused
+from qnet.testing.conformance.features import asked, limits_of, offered, refused
+from qnet.testing.conformance.floor import Floor
 from qnet.testing.conformance.matter import Luck
-from qnet.testing.conformance.parts import Line, Violation
+from qnet.testing.conformance.parts import Hung, Line, NotApplicable, Violation, drawn
 from qnet.testing.conformance.stage import CYCLE, FLIGHTS
 from qnet.units import Duration, Instant
 
@@ -40,10 +41,6 @@ SCALE: Final = Scale(Duration(sum(FLIGHTS)), Duration(CYCLE), HORIZON)
 """Times that fault plans are made for."""
 
 
-class NotApplicable(Exception):
-    """The target does not offer what the case is about."""
-
-
 @dataclass
 class Findings:
     """What the checks of a run found.
@@ -51,10 +48,17 @@ class Findings:
     Attributes:
         reached: how often each requirement was checked.
         broken: requirement -> words of each check that failed.
+        where: requirement -> number of the trial's bench on which it broke first.
     """
 
     reached: Counter[str] = field(default_factory=Counter)
     broken: dict[str, list[str]] = field(default_factory=dict)
+    where: dict[str, int] = field(default_factory=dict)
+
+    def add(self, identifier: str, words: str, bench: int) -> None:
+        """Requirement ``identifier`` is broken on that bench."""
+        self.broken.setdefault(identifier, []).append(words)
+        self.where.setdefault(identifier, bench)
 
 
 class Trial:
@@ -66,15 +70,25 @@ class Trial:
         faults: the fault plan.
         ids: requirements that the case checks.
         explore: whether the seed also chooses the order of what happens at one instant.
+
+    Attributes:
+        subject: what targets its cases are about.
+        scale: times and names that its fault plans are made for.
+        watched: a run of its cases is bounded in wall time as a whole; others watch each answer.
     """
 
-    def __init__(self, protocol: LinkProtocol, seed: int, faults: Plan, ids: Iterable[str]) -> None:
+    subject: ClassVar[Any] = LinkProtocol
+    scale: ClassVar[Scale] = SCALE
+    watched: ClassVar[bool] = True
+
+    def __init__(self, protocol: Any, seed: int, faults: Plan, ids: Iterable[str]) -> None:
         self.protocol = protocol
         self.seed = seed
         self.faults = faults
         self.ids = frozenset(ids)
         self.findings = Findings()
-        self.benches: list[Bench] = []
+        self.benches: list[Any] = []
+        self.hung = False
 
     def random(self, purpose: str) -> KeyedRandom:
         """Numbers for ``purpose``."""
@@ -89,11 +103,16 @@ class Trial:
         luck = Luck(
             success=lambda _run: 1 + int(3 * uniform()),
             bit=lambda pair, basis: int(2 * self._keyed(f"bit:{pair}:{basis}")),
-            draw=lambda weights: _drawn(weights, uniform()),
+            draw=lambda weights: drawn(weights, uniform()),
         )
         defaults: dict[str, Any] = {"luck": luck, "faults": self.faults, "explore": self.seed}
         accept = options.pop("accept", True)
+        limits = limits_of(self.protocol)
+        beyond = limits.too_much(options.get("slots", (1, 1)), options.get("memory", (0, 0)))
+        if beyond:
+            raise NotApplicable(beyond)
         bench = Bench(self.protocol, **{**defaults, **options})
+        bench.most_pairs = limits.pairs
         self.benches.append(bench)
         if accept:
             bench.accept()
@@ -118,7 +137,7 @@ class Trial:
             NotApplicable: the target offers none of them.
         """
         if not offered(self.protocol).intersection(features):
-            raise NotApplicable(refused(features))
+            raise NotApplicable(refused(features, self.protocol))
 
     def _keyed(self, purpose: str) -> float:
         return self.random(purpose).uniform()
@@ -129,20 +148,11 @@ class Trial:
             return
         self.findings.reached[identifier] += 1
         if not holds:
-            self.findings.broken.setdefault(identifier, []).append(words)
+            self.findings.add(identifier, words, len(self.benches) - 1)
 
     def lines(self) -> list[Line]:
         """What happened on all benches, in order."""
         return [line for bench in self.benches for line in bench.lines]
-
-
-def _drawn(weights: tuple[float, ...], uniform: float) -> int:
-    rest = uniform * sum(weights)
-    for index, weight in enumerate(weights):
-        rest -= weight
-        if rest < 0.0:
-            return index
-    return max(index for index, weight in enumerate(weights) if weight > 0.0)
 
 
 @dataclass(frozen=True)
@@ -157,6 +167,7 @@ class Case:
         profiles: fault profiles under which it is run.
         once: it needs one seed only: nothing in it depends on luck.
         drive: the driver.
+        trial: what its driver works with; says what targets it is about.
     """
 
     name: str
@@ -165,22 +176,24 @@ class Case:
     mode: Mode
     profiles: tuple[str, ...]
     once: bool
-    drive: Callable[[Trial], None]
+    drive: Callable[[Any], None]
+    trial: type[Trial] = Trial
 
-    def run(self, protocol: LinkProtocol, seed: int, faults: Plan) -> Trial:
+    def run(self, protocol: Any, seed: int, faults: Plan) -> Trial:
         """Run it once.
 
         Raises:
             NotApplicable: the target does not offer what it is about.
         """
-        trial = Trial(protocol, seed, faults, self.ids)
+        trial = self.trial(protocol, seed, faults, self.ids)
         try:
             self.drive(trial)
         except Violation as violation:
             # The contract holds in every case, whether the case names it or not.
+            trial.hung = isinstance(violation, Hung)
             identifier = violation.identifier
             trial.findings.reached[identifier] += 1
-            trial.findings.broken.setdefault(identifier, []).append(violation.words)
+            trial.findings.add(identifier, violation.words, len(trial.benches) - 1)
         return trial
 
 
@@ -193,14 +206,15 @@ def case(
     profiles: tuple[str, ...] = CLEAN,
     once: bool = False,
     layer: str = "link",
-) -> Callable[[Callable[[Trial], None]], Callable[[Trial], None]]:
+    trial: type[Trial] = Trial,
+) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
     """Register a driver that checks ``ids``."""
 
-    def register(drive: Callable[[Trial], None]) -> Callable[[Trial], None]:
+    def register(drive: Callable[[Any], None]) -> Callable[[Any], None]:
         name = drive.__name__.replace("_", "-")
         if name in CASES:
             raise ValueError(f"a case's name must be new, got {name} again")
-        CASES[name] = Case(name, layer, tuple(ids), mode, profiles, once, drive)
+        CASES[name] = Case(name, layer, tuple(ids), mode, profiles, once, drive, trial)
         return drive
 
     return register
@@ -213,7 +227,7 @@ BOTH: Final = service.BasisChoice(("X", "Z"), (1.0, 1.0))
 PAIRS: Final = (service.Ok, service.OkMeasured)
 
 
-def endings(bench: Bench, node: NodeId) -> dict[RequestId, Any]:
+def endings(bench: Floor, node: NodeId) -> dict[RequestId, Any]:
     """How each request ended at ``node``."""
     return {one.request: one for one in bench.heard(node, (service.RequestEnded, service.Err))}
 

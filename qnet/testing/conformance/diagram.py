@@ -12,16 +12,17 @@ import html
 from collections.abc import Sequence
 from typing import Final
 
-from qnet.testing.conformance.faults import ALICE, BOB, STATION
+from qnet.ids import NodeId
+from qnet.testing.conformance.faults import ALICE, BOB
 from qnet.testing.conformance.parts import Flight, Line
 
 LAST: Final = 80
 """Instants that are drawn, counted from the end."""
 
-_LANES: Final = {ALICE: 240, STATION: 480, BOB: 720}
 _STEP: Final = 22
 _TOP: Final = 50
-_WIDTH: Final = 960
+_FIRST: Final = 240
+_BETWEEN: Final = 240
 _HEARD: Final = "user hears "
 
 
@@ -33,35 +34,46 @@ def draw(flights: Sequence[Flight], lines: Sequence[Line]) -> str:
     shown = sorted(instants)[-LAST:]
     rows = {at: _TOP + _STEP * (place + 1) for place, at in enumerate(shown)}
     height = _TOP + _STEP * (len(shown) + 2)
+    lanes = _lanes(flights, marks)
+    width = _FIRST + _BETWEEN * len(lanes)
     parts = [
-        f'<text x="{x}" y="24" class="node">{name}</text><line x1="{x}" y1="34" x2="{x}" y2="{height}"/>'
-        for name, x in _LANES.items()
+        f'<text x="{x}" y="24" class="node">{html.escape(name)}</text>'
+        f'<line x1="{x}" y1="34" x2="{x}" y2="{height}"/>'
+        for name, x in lanes.items()
     ]
     parts += [f'<text x="4" y="{y + 4}">{at} ps</text>' for at, y in rows.items()]
     for one in flights:
-        parts += _arrows(one, rows)
+        parts += _arrows(one, rows, lanes)
     for line in marks:
         if line.at in rows:
-            parts.append(_mark(line, rows[line.at]))
+            parts.append(_mark(line, rows[line.at], lanes))
     style = (
         "text{font:11px sans-serif}.node{font:bold 14px sans-serif;text-anchor:middle}"
         "line{stroke:#999}.sent{stroke:#246;marker-end:url(#a)}.lost{stroke:#b22;stroke-dasharray:4}"
         ".said{fill:#060}"
     )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" '
-        f'viewBox="0 0 {_WIDTH} {height}"><style>{style}</style><defs><marker id="a" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}"><style>{style}</style><defs><marker id="a" '
         'markerWidth="8" markerHeight="8" refX="7" refY="3" orient="auto">'
         '<path d="M0,0 L7,3 L0,6 z" fill="#246"/></marker></defs>'
         f"{''.join(parts)}</svg>\n"
     )
 
 
-def _arrows(one: Flight, rows: dict[int, int]) -> list[str]:
+def _lanes(flights: Sequence[Flight], marks: Sequence[Line]) -> dict[NodeId, int]:
+    """Where each node stands: alice on the left, bob on the right, who is between them in between."""
+    names = {one.source for one in flights} | {one.target for one in flights}
+    names |= {line.node for line in marks} | {ALICE, BOB}
+    ordered = [ALICE, *sorted(names - {ALICE, BOB}), BOB]
+    return {name: _FIRST + _BETWEEN * place for place, name in enumerate(ordered)}
+
+
+def _arrows(one: Flight, rows: dict[int, int], lanes: dict[NodeId, int]) -> list[str]:
     if one.sent_at not in rows:
         return []
     y = rows[one.sent_at]
-    start, end = _LANES[one.source], _LANES[one.target]
+    start, end = lanes[one.source], lanes[one.target]
     middle = (start + end) // 2
     name = f'<text x="{middle - 40}" y="{y - 2}">{html.escape(one.words)}</text>'
     if not one.heard_at:
@@ -75,8 +87,9 @@ def _arrows(one: Flight, rows: dict[int, int]) -> list[str]:
     ] + [name]
 
 
-def _mark(line: Line, y: int) -> str:
-    x = _LANES[line.node] + (8 if line.node != ALICE else -8)
-    anchor = "end" if line.node == ALICE else "start"
+def _mark(line: Line, y: int, lanes: dict[NodeId, int]) -> str:
+    left = line.node == ALICE
+    x = lanes[line.node] + (-8 if left else 8)
+    anchor = "end" if left else "start"
     words = html.escape(line.what.removeprefix(_HEARD).partition("(")[0])
     return f'<text class="said" x="{x}" y="{y + 4}" text-anchor="{anchor}">{words}</text>'

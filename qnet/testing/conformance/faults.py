@@ -47,6 +47,8 @@ MessageWhat = Literal["lose", "double", "delay", "overtake"]
 NodeWhat = Literal["partition", "crash", "stall", "full", "slow"]
 
 ALICE, BOB, STATION = NodeId("alice"), NodeId("bob"), NodeId("station")
+MIDDLE: Final = (NodeId("m1"), NodeId("m2"), NodeId("m3"))
+"""Nodes between alice and bob, where there are any. A fault of a node that a bench does not have does nothing."""
 CHANNELS: Final = (
     (ALICE, BOB),
     (BOB, ALICE),
@@ -112,7 +114,7 @@ def parse(text: str) -> Plan:
 
 
 def _fault(text: str) -> Fault:
-    known = {ALICE, BOB, STATION}
+    known = {ALICE, BOB, STATION, *MIDDLE}
     if (found := _MESSAGE.fullmatch(text)) and {found[2], found[3]} <= known:
         what, source, target, nth, by = found.groups()
         fields = {"what": what, "source": source, "target": target, "nth": int(nth)}
@@ -135,11 +137,23 @@ FIRST_MESSAGES: Final = 40
 
 
 class Scale(msgspec.Struct, frozen=True):
-    """Times of a bench that plans are made for: one way between the ends, cycle, end of the faults."""
+    """Size of a bench that plans are made for.
+
+    Attributes:
+        direct: one way between the ends.
+        cycle: of the attempts.
+        horizon: end of the faults.
+        ends: nodes that may crash, be full or slow.
+        others: nodes that may only be cut off or stand still.
+        channels: on which messages may be lost, doubled, delayed or overtaken.
+    """
 
     direct: Duration
     cycle: Duration
     horizon: Instant
+    ends: tuple[NodeId, ...] = (ALICE, BOB)
+    others: tuple[NodeId, ...] = (STATION,)
+    channels: tuple[tuple[NodeId, NodeId], ...] = CHANNELS
 
 
 Draw = Callable[[KeyedRandom, Scale], Plan]
@@ -150,7 +164,7 @@ def _messages(what: MessageWhat, share: float, by: Callable[[KeyedRandom, Scale]
         prob = share * (0.25 + random.uniform())
         return tuple(
             MessageFault(what, source, target, nth, Duration(by(random, scale)))
-            for source, target in CHANNELS
+            for source, target in scale.channels
             for nth in range(1, FIRST_MESSAGES + 1)
             if random.uniform() < prob
         )
@@ -160,14 +174,15 @@ def _messages(what: MessageWhat, share: float, by: Callable[[KeyedRandom, Scale]
 
 def _spells(
     what: NodeWhat,
-    nodes: Sequence[NodeId],
+    nodes: Callable[[Scale], Sequence[NodeId]],
     longest: Callable[[Scale], int],
     by: Callable[[KeyedRandom, Scale], int] = lambda _random, _scale: 0,
 ) -> Draw:
     def plan(random: KeyedRandom, scale: Scale) -> Plan:
         found = []
         for _ in range(1 + random.below(2)):
-            node = nodes[random.below(len(nodes))]
+            names = nodes(scale)
+            node = names[random.below(len(names))]
             start = random.below(scale.horizon)
             end = min(scale.horizon, start + 1 + random.below(longest(scale)))
             late = Duration(by(random, scale))
@@ -189,19 +204,24 @@ def _short(random: KeyedRandom, scale: Scale) -> int:
     return 1 + random.below(10 * max(scale.direct, scale.cycle // 10))
 
 
-_ENDS: Final = (ALICE, BOB)
-_ALL: Final = (ALICE, BOB, STATION)
+def _ends(scale: Scale) -> Sequence[NodeId]:
+    return scale.ends
+
+
+def _all(scale: Scale) -> Sequence[NodeId]:
+    return (*scale.ends, *scale.others)
+
 
 _lose: Final = _messages("lose", 0.2, _nothing)
 _double: Final = _messages("double", 0.2, _at_once)
 _overtake: Final = _messages("overtake", 0.2, _nothing)
 _delay: Final = _messages("delay", 0.2, _short)
-_partition: Final = _spells("partition", _ALL, lambda scale: 20 * scale.cycle)
-_crash: Final = _spells("crash", _ENDS, lambda scale: 5 * scale.cycle)
-_stall: Final = _spells("stall", _ALL, lambda scale: 10 * scale.cycle)
-_full: Final = _spells("full", _ENDS, lambda scale: 20 * scale.cycle)
+_partition: Final = _spells("partition", _all, lambda scale: 20 * scale.cycle)
+_crash: Final = _spells("crash", _ends, lambda scale: 5 * scale.cycle)
+_stall: Final = _spells("stall", _all, lambda scale: 10 * scale.cycle)
+_full: Final = _spells("full", _ends, lambda scale: 20 * scale.cycle)
 _slow: Final = _spells(
-    "slow", _ENDS, lambda scale: 10 * scale.cycle, lambda random, scale: random.below(scale.cycle)
+    "slow", _ends, lambda scale: 10 * scale.cycle, lambda random, scale: random.below(scale.cycle)
 )
 
 

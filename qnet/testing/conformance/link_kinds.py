@@ -11,9 +11,10 @@ import msgspec
 
 from qnet.layers import link as service
 from qnet.testing.conformance import audit
-from qnet.testing.conformance.case import ENDS, PAIRS, NotApplicable, Trial, case
+from qnet.testing.conformance.case import ENDS, PAIRS, Trial, case
 from qnet.testing.conformance.faults import ALICE
 from qnet.testing.conformance.link_requests import quick
+from qnet.testing.conformance.parts import NotApplicable
 from qnet.testing.conformance.stage import CYCLE
 
 SAMPLES: Final = 150

@@ -12,7 +12,6 @@ from qnet.testing.conformance.bench import Bench
 from qnet.testing.conformance.case import (
     ENDS,
     PAIRS,
-    NotApplicable,
     Trial,
     case,
     code,
@@ -20,7 +19,8 @@ from qnet.testing.conformance.case import (
     endings,
 )
 from qnet.testing.conformance.faults import ALICE, BOB
-from qnet.testing.conformance.features import FEATURES, offered
+from qnet.testing.conformance.features import FEATURES, served
+from qnet.testing.conformance.parts import NotApplicable
 from qnet.testing.conformance.stage import CYCLE, FLIGHTS, PURPOSE, other
 
 DIRECT: Final = sum(FLIGHTS)
@@ -235,7 +235,7 @@ def more_memory_than_there_is(trial: Trial) -> None:
 @case("QN-LINK-1.3-8", "QN-LINK-1.3-6", "QN-LINK-1.2-2", once=True)
 def features_that_are_not_offered(trial: Trial) -> None:
     """What was refused once is refused every time: for several pairs, at other instants, behind others."""
-    missing = sorted(FEATURES.keys() - offered(trial.protocol))
+    missing = sorted(FEATURES.keys() - served(trial.protocol))
     if not missing:
         raise NotApplicable("all optional features are offered")
     for feature in missing:

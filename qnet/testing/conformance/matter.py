@@ -101,7 +101,7 @@ class Matter:
     labels: dict[tuple[int, ...], tuple[int, int]]
     luck: Luck
     later: Callable[..., Event]
-    now: int = 0
+    clock: Callable[[], int]
     content: dict[tuple[NodeId, SlotId], Half] = field(default_factory=dict)
     clicks: list[Click] = field(default_factory=list)
     corrected: list[tuple[NodeId, int]] = field(default_factory=list)
@@ -109,6 +109,11 @@ class Matter:
     runs: int = 0
     click: tuple[Event, int, dict[NodeId, Arm]] | None = None
     report: Callable[[Observed], None] = lambda _observed: None
+
+    @property
+    def now(self) -> int:
+        """The present instant."""
+        return self.clock()
 
     def half(self, node: NodeId, slot: SlotId) -> Half | None:
         """The half in ``slot`` of ``node``."""

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from qnet.testing.conformance.matter import Arm
 
 
+class NotApplicable(Exception):
+    """The target does not offer what the case is about, or the bench cannot follow what it does."""
+
+
 class Violation(AssertionError):
     """The machine under test did what requirement ``identifier`` forbids."""
 
@@ -22,6 +26,10 @@ class Violation(AssertionError):
         super().__init__(f"{identifier}: {words}")
         self.identifier = identifier
         self.words = words
+
+
+class Hung(Violation):
+    """It did not return from one input."""
 
 
 @dataclass
@@ -37,7 +45,7 @@ class Node:
     queue: deque[tuple[str, Any]] = field(default_factory=deque)
     arm: Arm | None = None
     busy: dict[str, tuple[SlotId, ...]] = field(default_factory=dict)
-    accepted: dict[int, None] = field(default_factory=dict)
+    accepted: dict[tuple[NodeId, int], None] = field(default_factory=dict)
     courier: Courier | None = None
 
 
@@ -70,3 +78,13 @@ class Flight:
     target: NodeId
     words: str
     heard_at: list[int] = field(default_factory=list)
+
+
+def drawn(weights: tuple[float, ...], uniform: float) -> int:
+    """Which of some weighted things a uniform number means."""
+    rest = uniform * sum(weights)
+    for index, weight in enumerate(weights):
+        rest -= weight
+        if rest < 0.0:
+            return index
+    return max(index for index, weight in enumerate(weights) if weight > 0.0)

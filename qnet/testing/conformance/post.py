@@ -14,19 +14,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from qnet.ids import NodeId
 from qnet.machine import Message, PeerLost, Received
-from qnet.plan import LinkPlan, RunPlan
+from qnet.plan import RunPlan
 from qnet.runtime.courier import Arrived, Courier, Handed
 from qnet.testing.conformance.faults import STATION, MessageFault, NodeFault, NodeWhat, Plan
-from qnet.testing.conformance.parts import Event, Flight, Node, Violation
+from qnet.testing.conformance.parts import Event, Flight, Node
 from qnet.units import Duration, Instant
 from qnet.wire import control
 from qnet.wire.frame import encode_body
+
+if TYPE_CHECKING:
+    from qnet.testing.conformance.floor import Floor
 
 COURIER: Final = "courier"
 """Takes what comes from the other end, where the protocol has reliable messages."""
@@ -61,31 +64,24 @@ class Post:
     """Carries the messages of a bench.
 
     Args:
-        plan: light times.
+        floor: the bench: its clock, light times, nodes.
         kinds: messages that may be sent.
         faults: a fault plan.
         fate: what happens to a message besides.
-        clock: the present instant.
-        later: schedules an arrival.
-        note: writes down what happened.
-        give: hands an event to a machine of a node.
     """
 
     def __init__(
         self,
-        plan: LinkPlan,
+        floor: Floor,
         kinds: tuple[type[Message], ...],
         *,
         faults: Plan,
-        fate: Fate | None,
-        clock: Callable[[], int],
-        later: Callable[..., Event],
-        note: Callable[[NodeId, str], None],
-        give: Callable[[NodeId, str, Any], None],
+        fate: Fate | None = None,
     ) -> None:
-        self._plan, self._kinds, self._fate = plan, kinds, fate
-        self._clock, self._later, self._note, self._give = clock, later, note, give
-        self._spells = Spells(faults)
+        self._floor, self._kinds, self._fate = floor, kinds, fate
+        self._later, self._note, self._give = floor.later, floor.note, floor.give
+        self._layers = tuple(dict.fromkeys((floor.layer, "physical")))
+        self._spells = floor.spells
         self._faults = {
             (one.source, one.target, one.nth): one
             for one in faults
@@ -97,17 +93,30 @@ class Post:
         self.sent: list[tuple[int, NodeId, NodeId, Any]] = []
         self.flights: list[Flight] = []
 
+    def _clock(self) -> int:
+        return self._floor.now
+
+    def _light_time(self, source: NodeId, target: NodeId) -> int:
+        return self._floor.light_time(source, target)
+
+    @property
+    def ruled(self) -> bool:
+        """A rule of the case, not only its fault plan, decides about messages."""
+        return self._fate is not None
+
     @property
     def reliable(self) -> bool:
         """Some messages of the protocol are reliable: its ends have couriers."""
         return any(kind.reliable for kind in self._kinds)
 
-    def courier(self, incarnation: int) -> Courier | None:
-        """The courier of an end that was restarted so often."""
+    def courier(self, node: NodeId, incarnation: int) -> Courier | None:
+        """The courier of a node that was restarted so often."""
         if not self.reliable:
             return None
         return Courier(
-            incarnation=incarnation, light_time=lambda _peer: self._plan.direct, patience=PATIENCE
+            incarnation=incarnation,
+            light_time=lambda peer: Duration(self._light_time(node, peer)),
+            patience=PATIENCE,
         )
 
     def send(self, source: Node, target: NodeId, message: Any) -> None:
@@ -151,7 +160,7 @@ class Post:
     def hears(self, node: Node, peer: NodeId, incarnation: int) -> list[tuple[str, Any]]:
         """What the machines of ``node`` hear when anything comes from the restarted ``peer``."""
         if node.courier is None:
-            return [("link", PeerLost(peer, True))]
+            return [(self._floor.layer, PeerLost(peer, True))]
         now, nothing = Instant(self._clock()), msgspec.Raw(b"")
         said = control.Envelope(peer, "", 0, now, nothing, incarnation=incarnation)
         return self._handed(node, Handed(node.courier.meet(said)))
@@ -161,7 +170,7 @@ class Post:
             words = f"{post.kind} of connection {post.epoch}, {post.number}, by its courier"
             envelope = self._envelope(node, post)
             self._carry(node.name, post.target, words, post.kind, COURIER, envelope, (0,))
-        events: list[tuple[str, Any]] = [("link", lost) for lost in handed.lost]
+        events: list[tuple[str, Any]] = [(self._floor.layer, lost) for lost in handed.lost]
         for lost in handed.lost:
             self._note(node.name, f"hears {lost!r}")
         for envelope in handed.envelopes:
@@ -245,15 +254,11 @@ class Post:
 
     def _wire(self, source: NodeId, message: Any) -> Any:
         layer = message.kind.partition(".")[0]
-        if type(message) not in self._kinds or layer not in ("link", "physical"):
-            raise Violation("QN-LINK-7.2-3", f"{source}: {message!r} is of no listed kind")
+        if type(message) not in self._kinds or layer not in self._layers:
+            words = f"{source}: {message!r} is of no listed kind"
+            raise self._floor.violation("7.2-3", words)
         decoded = msgspec.msgpack.decode(msgspec.msgpack.encode(message), type=type(message))
         if decoded != message:
-            raise Violation("QN-LINK-7.2-3", f"{source}: {message!r} decodes to {decoded!r}")
+            words = f"{source}: {message!r} decodes to {decoded!r}"
+            raise self._floor.violation("7.2-3", words)
         return decoded
-
-    def _light_time(self, source: NodeId, target: NodeId) -> int:
-        if STATION in (source, target):
-            end = target if source == STATION else source
-            return self._plan.flights[self._plan.ends.index(end)]
-        return self._plan.direct

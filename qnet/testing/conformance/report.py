@@ -2,7 +2,12 @@
 
 Theory
     Nothing is ever overwritten: every run gets the next number under the folder that the user named.
-    Each report names the versions of suite and specification, so that two reports can be compared.
+    Each report names the versions of suite and specification, so that two reports can be compared. Several
+    implementations stand side by side in one matrix.
+Layout
+    ``report.json`` (of several implementations: ``{"targets": [...]}``), ``junit.xml``, ``report.html``,
+    ``events.jsonl``, and for each failure ``failures/[TARGET/]REQUIREMENT/``: ``replay.toml``, ``trace.txt``
+    and ``diagram.svg`` of the bench, ``network/`` of the same failure as a real network.
 Sources
     JUnit XML as most continuous-integration servers read it (testsuite, testcase, failure, skipped).
 """
@@ -13,20 +18,23 @@ import html
 import json
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from qnet import __version__
 from qnet.testing.conformance import faults as plans
+from qnet.testing.conformance.confirm import Confirmation, toml
 from qnet.testing.conformance.diagram import draw
-from qnet.testing.conformance.requirement import register
+from qnet.testing.conformance.requirement import Requirement, register
 from qnet.testing.conformance.suite import SUITE_VERSION, Failure, Judgement, Outcome, Verdict
 
 VERDICTS: Final[tuple[Verdict, ...]] = (
     "FAIL",
+    "XPASS",
     "ERROR",
     "NON-STRICT",
+    "XFAIL",
     "INCONCLUSIVE",
     "PASS",
     "INFO",
@@ -35,7 +43,7 @@ VERDICTS: Final[tuple[Verdict, ...]] = (
 )
 """From bad to good."""
 
-SKIPPED: Final = ("UNTESTED", "NOT APPLICABLE", "INCONCLUSIVE")
+SKIPPED: Final = ("UNTESTED", "NOT APPLICABLE", "INCONCLUSIVE", "XFAIL")
 
 COLUMNS: Final = ("requirement", "level", "role", "verdict", "checks", "sentence")
 
@@ -66,6 +74,7 @@ def data(outcome: Outcome) -> dict[str, Any]:
         "seeds": wish.seeds,
         "only": list(wish.only),
         "strict": wish.strict,
+        "profile": None if wish.profile is None else wish.profile.name,
         "wall_s": round(outcome.wall_s, 3),
         "exit_status": outcome.exit_status,
         "verdicts": {one: outcome.count(one) for one in VERDICTS},
@@ -90,6 +99,7 @@ def data(outcome: Outcome) -> dict[str, Any]:
                 "runs": one.runs,
                 "wall_s": round(one.wall_s, 3),
                 "error": one.error,
+                "inapplicable": one.inapplicable,
             }
             for one in outcome.results
         ],
@@ -108,28 +118,58 @@ def _failure(one: Failure, target: str) -> dict[str, Any]:
         "smallest": plans.words(one.smallest),
         "shrunk_in": one.shrunk_in,
         "command": one.command(target),
+        "confirmation": None if one.confirmation is None else _confirmation(one.confirmation),
+    }
+
+
+def _confirmation(one: Confirmation) -> dict[str, Any]:
+    return {
+        "verdict": one.verdict,
+        "words": one.words,
+        "unsaid": list(one.unsaid),
+        "seed": one.seed,
+        "trace_sha256": {"embedded": one.embedded, "processes": one.processes},
     }
 
 
 # ---------------------------------------------------------------- files
 
 
-def write(outcome: Outcome, folder: Path) -> Path:
-    """Write all reports into the next free number under ``folder``; that folder."""
-    place = _next(folder)
-    (place / "report.json").write_text(json.dumps(data(outcome), indent=1) + "\n")
-    ET.ElementTree(junit(outcome)).write(
-        place / "junit.xml", encoding="utf-8", xml_declaration=True
-    )
-    (place / "report.html").write_text(page([outcome]))
-    for one in outcome.failures:
-        where = place / "failures" / one.requirement
-        where.mkdir(parents=True)
-        (where / "replay.toml").write_text(_replay(one, outcome))
+def open_folder(folder: Path) -> Path:
+    """Make the next free number under ``folder``."""
+    return _next(folder)
+
+
+def write(outcomes: Sequence[Outcome], place: Path) -> None:
+    """Write all reports into ``place``."""
+    every = [data(one) for one in outcomes]
+    whole = every[0] if len(every) == 1 else {"targets": every}
+    (place / "report.json").write_text(json.dumps(whole, indent=1) + "\n")
+    suites = [junit(one) for one in outcomes]
+    root = suites[0] if len(suites) == 1 else ET.Element("testsuites")
+    root.extend(suites if len(suites) > 1 else [])
+    ET.ElementTree(root).write(place / "junit.xml", encoding="utf-8", xml_declaration=True)
+    (place / "report.html").write_text(page(outcomes))
+    for outcome in outcomes:
+        own = () if len(outcomes) == 1 else (re.sub(r"[^\w.-]+", "-", outcome.target.name),)
+        for one in outcome.failures:
+            _write_failure(one, outcome, place.joinpath("failures", *own, one.requirement))
+
+
+def _write_failure(one: Failure, outcome: Outcome, where: Path) -> None:
+    where.mkdir(parents=True)
+    (where / "replay.toml").write_text(_replay(one, outcome))
+    if one.lines or one.flights:
         lines = (f"{line.at:>16} ps  {line.node:<8} {line.what}" for line in one.lines)
         (where / "trace.txt").write_text("\n".join(lines) + "\n")
         (where / "diagram.svg").write_text(draw(one.flights, one.lines))
-    return place
+    for name, content in one.files.items():
+        (where / name).write_bytes(content)
+    if one.confirmation is not None and one.confirmation.topology:
+        network = where / "network"
+        network.mkdir()
+        for name, content in one.confirmation.files().items():
+            (network / name).write_bytes(content)
 
 
 def _next(folder: Path) -> Path:
@@ -146,8 +186,9 @@ def _next(folder: Path) -> Path:
 
 
 def _replay(one: Failure, outcome: Outcome) -> str:
-    fields = {
+    fields: dict[str, Any] = {
         "suite": SUITE_VERSION,
+        "specification": register(outcome.wish.layer).version,
         "qnet": __version__,
         "target": outcome.target.name,
         "requirement": one.requirement,
@@ -158,13 +199,19 @@ def _replay(one: Failure, outcome: Outcome) -> str:
         "seen": one.words,
         "command": one.command(outcome.target.name),
     }
-    # A JSON string is a TOML basic string.
-    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in fields.items())
+    network = {}
+    if one.confirmation is not None:
+        network = {**_confirmation(one.confirmation)}
+        hashes = network.pop("trace_sha256")
+        network |= {"sha256_embedded": hashes["embedded"], "sha256_processes": hashes["processes"]}
+        if one.confirmation.topology:
+            network["command"] = "qnet conformance network/topology.toml"
+    return toml({**fields, **({"network": network} if network else {})})
 
 
 def junit(outcome: Outcome) -> ET.Element:
     """One test case per requirement."""
-    bad = outcome.count("FAIL")
+    bad = outcome.count("FAIL") + outcome.count("XPASS")
     name = f"qnet conformance {outcome.target.name} {outcome.wish.layer}"
     suite = ET.Element(
         "testsuite",
@@ -175,7 +222,9 @@ def junit(outcome: Outcome) -> ET.Element:
         skipped=str(sum(one.verdict in SKIPPED for one in outcome.judgements)),
         time=f"{outcome.wall_s:.3f}",
     )
-    kinds = {"FAIL": "failure", "ERROR": "error"} | dict.fromkeys(SKIPPED, "skipped")
+    kinds = {"FAIL": "failure", "XPASS": "failure", "ERROR": "error"} | dict.fromkeys(
+        SKIPPED, "skipped"
+    )
     for one in outcome.judgements:
         rule = one.requirement
         item = ET.SubElement(
@@ -198,31 +247,35 @@ _STYLE: Final = """
 body { font: 15px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; }
 table { border-collapse: collapse; width: 100%; }
 td, th { border-bottom: 1px solid #ccc; padding: .3em .6em; text-align: left; vertical-align: top; }
-.PASS { background: #d8f0d8; } .FAIL, .ERROR { background: #f6cccc; font-weight: bold; }
-.NON-STRICT, .INCONCLUSIVE { background: #faeec4; } .INFO { background: #dce8f8; }
+.PASS { background: #d8f0d8; } .FAIL, .XPASS, .ERROR { background: #f6cccc; font-weight: bold; }
+.NON-STRICT, .INCONCLUSIVE, .XFAIL { background: #faeec4; } .INFO { background: #dce8f8; }
 .UNTESTED, .NOT-APPLICABLE { color: #777; } code { font-size: 90%; }
 """
 
 
 def page(outcomes: Sequence[Outcome]) -> str:
-    """A matrix of requirement × role, one pair of columns for each implementation."""
+    """A matrix of requirement × role, a column for each of the two roles of each implementation."""
     first = outcomes[0]
     book = register(first.wish.layer)
     heads = "".join(
-        f"<th>{html.escape(one.target.name)}<br>origin</th><th>{html.escape(one.target.name)}<br>peer</th>"
+        f"<th>{html.escape(one.target.name)}<br>{role}</th>"
         for one in outcomes
+        for role in book.roles
     )
+    rules = {one.requirement.id: one.requirement for each in outcomes for one in each.judgements}
+    sections = {**book.sections, **{rule.section: "Profile" for rule in _profiled(rules.values())}}
     rows = []
-    for section, title in book.sections.items():
-        judged = [one for one in first.judgements if one.requirement.section == section]
+    for section, title in sections.items():
+        judged = [rule for rule in rules.values() if rule.section == section]
         if not judged:
             continue
         span = 3 + 2 * len(outcomes)
-        rows.append(f"<tr><th colspan={span}>{section} {html.escape(title)}</th></tr>")
-        rows += [_html_row(one, outcomes) for one in judged]
+        rows.append(f"<tr><th colspan={span}>{html.escape(section)} {html.escape(title)}</th></tr>")
+        rows += [_html_row(rule, outcomes) for rule in judged]
     failures = "".join(
         f"<h3>{one.requirement}, {html.escape(outcome.target.name)}</h3><p>{html.escape(one.words)}</p>"
         f"<pre><code>{html.escape(one.command(outcome.target.name))}</code></pre>"
+        f"{_html_confirmed(one)}"
         for outcome in outcomes
         for one in outcome.failures
     )
@@ -237,16 +290,40 @@ def page(outcomes: Sequence[Outcome]) -> str:
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(book.title)}</title>'
         f"<style>{_STYLE}</style><h1>{html.escape(book.title)}: conformance</h1><p>{versions}</p>"
         f"{summary}<table><tr><th>requirement</th><th>level</th><th>sentence</th>{heads}</tr>"
-        f"{''.join(rows)}</table>{failures}</html>\n"
+        f"{''.join(rows)}</table>{failures}{_html_times(outcomes)}</html>\n"
     )
 
 
-def _html_row(one: Judgement, outcomes: Sequence[Outcome]) -> str:
-    rule = one.requirement
+def _profiled(rules: Iterable[Requirement]) -> Iterator[Requirement]:
+    """Those that a profile has added."""
+    return (one for one in rules if not one.id.startswith("QN-"))
+
+
+def _html_confirmed(one: Failure) -> str:
+    return "" if one.confirmation is None else f"<p>{html.escape(one.confirmation.line)}</p>"
+
+
+def _html_times(outcomes: Sequence[Outcome]) -> str:
+    """Wall time of every case, implementations side by side."""
+    times: dict[str, dict[int, str]] = {}
+    for place, outcome in enumerate(outcomes):
+        for one in outcome.results:
+            times.setdefault(one.case.name, {})[place] = f"{one.wall_s:.2f} s, {one.runs} runs"
+    heads = "".join(f"<th>{html.escape(one.target.name)}</th>" for one in outcomes)
+    rows = "".join(
+        f"<tr><td>{name}</td>"
+        + "".join(f"<td>{found.get(place, '')}</td>" for place in range(len(outcomes)))
+        + "</tr>"
+        for name, found in times.items()
+    )
+    return f"<h2>Cases</h2><table><tr><th>case</th>{heads}</tr>{rows}</table>"
+
+
+def _html_row(rule: Requirement, outcomes: Sequence[Outcome]) -> str:
     cells = []
     for outcome in outcomes:
         found = next((j for j in outcome.judgements if j.requirement.id == rule.id), None)
-        for role in ("origin", "peer"):
+        for role in register(outcome.wish.layer).roles:
             if found is None or rule.role not in (role, "both"):
                 cells.append("<td></td>")
                 continue

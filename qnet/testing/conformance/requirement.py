@@ -16,11 +16,11 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-Layer = Literal["link"]
-LAYERS: Final[tuple[Layer, ...]] = ("link",)
+Layer = Literal["link", "wire", "purify", "network", "physical", "platform"]
+LAYERS: Final[tuple[Layer, ...]] = ("link", "wire", "purify", "network", "physical", "platform")
 
 Level = Literal["MUST", "SHOULD", "MAY"]
-Role = Literal["origin", "peer", "both"]
+Role = Literal["origin", "peer", "host", "world", "end", "station", "both"]
 Testability = Literal["tested", "statistical", "not testable"]
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^QN-[A-Z]+-\d+\.\d+-\d+$")]
 
@@ -31,7 +31,7 @@ class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         id: ``QN-LINK-4.1-3``.
         level: how binding it is.
-        role: of which end.
+        role: of which of the two sides of its register.
         testability: whether a case can decide it.
         text: the sentence.
         why: why no case can decide it; empty otherwise.
@@ -65,6 +65,7 @@ class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         title, head: of the prose page.
         sections: number -> title.
         requirement: in order.
+        roles: the two sides that a requirement can be about.
     """
 
     layer: str
@@ -73,6 +74,7 @@ class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     head: str
     sections: dict[str, str]
     requirement: tuple[Requirement, ...]
+    roles: tuple[Role, Role] = ("origin", "peer")
 
     def __post_init__(self) -> None:
         ids = [one.id for one in self.requirement]
@@ -111,5 +113,7 @@ def prose(layer: Layer) -> str:
 
 def _paragraph(one: Requirement) -> str:
     why = f" ({one.why})" if one.why else ""
-    where = f", where the link offers {' or '.join(one.needs)}" if one.needs else ""
+    layer = one.id.split("-")[1].lower()
+    who = {"purify": "purification"}.get(layer, layer)
+    where = f", where the {who} offers {' or '.join(one.needs)}" if one.needs else ""
     return f"**{one.id}** ({one.level}, {one.role}{where}). {one.text} *{one.testability}*{why}.\n"

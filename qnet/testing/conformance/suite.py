@@ -13,42 +13,47 @@ Theory
     NOT APPLICABLE the target does not offer what it is about: see :mod:`.features`
     UNTESTED       no case can decide it (the register says why)
     ERROR          the suite itself failed
+    XFAIL, XPASS   failed as its profile expects; passed although it should not: :mod:`.profile`
     ============== ===========================================================================
 
-    A failing fault plan is shrunk by delta debugging [1]: parts are left out, then single faults,
-    then times are halved, as long as the same requirement breaks in the same case with the same seed.
-Not modelled
-    A target that never returns from one input.
-Sources
-    [1] Zeller, Hildebrandt, "Simplifying and isolating failure-inducing input", IEEE Trans. Software
-        Eng. 28, 183 (2002).
+    A failing fault plan is shrunk (:mod:`.shrinking`) as long as the same requirement breaks in the same
+    case with the same seed.
+
+    A target that does not return from one input within a limit of wall time breaks 8.1-2 (an instant ends),
+    and the suite stops there: what it would still say, nobody has the patience for.
 """
 
 from __future__ import annotations
 
+import shlex
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-import msgspec
-
-from qnet.seams import LinkProtocol
 from qnet.testing.conformance import faults as plans
-from qnet.testing.conformance.case import CASES, SCALE, Case, NotApplicable
-from qnet.testing.conformance.faults import NodeFault, Plan
-from qnet.testing.conformance.features import offered, refused
-from qnet.testing.conformance.parts import Flight, Line
+from qnet.testing.conformance.case import CASES, Case
+from qnet.testing.conformance.faults import Plan
+from qnet.testing.conformance.features import declare, offered, refused, served
+from qnet.testing.conformance.parts import Flight, Line, NotApplicable
+from qnet.testing.conformance.profile import NO_LIMITS, Profile
 from qnet.testing.conformance.requirement import Layer, Requirement, register
-from qnet.units import Duration, Instant
+from qnet.testing.conformance.shrinking import smallest
+from qnet.testing.conformance.watchdog import LIMIT_S, Endless, limited
+
+if TYPE_CHECKING:
+    from qnet.testing.conformance.confirm import Confirmation
 
 SUITE_VERSION: Final = "2"
 """Changes when a case or a profile changes what it does."""
 
 Verdict = Literal[
     "FAIL",
+    "XPASS",
+    "XFAIL",
     "ERROR",
     "NON-STRICT",
     "INCONCLUSIVE",
@@ -66,10 +71,10 @@ GIVEN: Final = "given"
 
 @dataclass(frozen=True)
 class Target:
-    """What is tested: its name as the user wrote it, and the record."""
+    """What is tested: its name as the user wrote it, and the record, program or host."""
 
     name: str
-    protocol: LinkProtocol
+    protocol: Any
     package: str = ""
 
 
@@ -85,6 +90,8 @@ class Wish:
         faults: run under this plan only.
         strict: a broken SHOULD fails.
         quick: stop at the first failure, and do not shrink.
+        profile: what the target declares of itself.
+        limit_s: wall time of one run of a case, see :mod:`.watchdog`.
     """
 
     layer: Layer = "link"
@@ -95,6 +102,8 @@ class Wish:
     faults: Plan | None = None
     strict: bool = False
     quick: bool = False
+    profile: Profile | None = None
+    limit_s: float = LIMIT_S
 
 
 @dataclass
@@ -106,7 +115,10 @@ class Failure:
         smallest: the shrunk fault plan.
         shrunk_in: how many runs that took.
         lines: what happened in the shrunk run.
-        flights: the messages of its last bench.
+        flights: the messages of the bench on which it broke.
+        bench: that bench; None for a network that ran for real.
+        confirmation: what became of it as a real network, if that was tried.
+        files: name -> content, for the report.
     """
 
     requirement: str
@@ -119,11 +131,19 @@ class Failure:
     shrunk_in: int = 0
     lines: list[Line] = field(default_factory=list)
     flights: list[Flight] = field(default_factory=list)
+    bench: Any = field(default=None, repr=False)
+    confirmation: Confirmation | None = None
+    files: dict[str, bytes] = field(default_factory=dict, repr=False)
+    replay: str = ""
 
     def command(self, target: str) -> str:
         """What replays it."""
+        if self.replay:
+            return self.replay
+        known = CASES.get(self.case)
+        layer = f"--layer {known.layer} " if known is not None and known.layer != "link" else ""
         return (
-            f"qnet conformance {target} --only {self.requirement} --case {self.case} "
+            f"qnet conformance {shlex.quote(target)} {layer}--only {self.requirement} --case {self.case} "
             f'--seed {self.seed} --seeds 1 --faults "{plans.words(self.smallest)}"'
         )
 
@@ -135,6 +155,7 @@ class CaseResult:
     Attributes:
         error: traceback, if the suite itself failed.
         inapplicable: why the target does not offer what it is about.
+        hung: the target did not return; nothing more was tried.
         wall_s: what it cost.
     """
 
@@ -145,6 +166,7 @@ class CaseResult:
     failures: dict[str, Failure] = field(default_factory=dict)
     error: str = ""
     inapplicable: str = ""
+    hung: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,7 +202,7 @@ class Outcome:
     @property
     def exit_status(self) -> int:
         """0 clean, 1 something failed, 2 something is inconclusive, 3 the suite failed."""
-        if self.count("FAIL"):
+        if self.count("FAIL") or self.count("XPASS"):
             return 1
         if self.count("ERROR"):
             return 3
@@ -194,14 +216,15 @@ def load_cases() -> None:
     assert cases.MODULES
 
 
-def chosen(wish: Wish) -> list[Case]:
-    """The cases that ``wish`` is about."""
+def chosen(target: Target, wish: Wish) -> list[Case]:
+    """The cases that ``wish`` is about, as far as they are about such a target."""
     load_cases()
     found = []
     for one in CASES.values():
         named = not wish.cases or one.name in wish.cases
         wanted = not wish.only or set(one.ids) & set(wish.only)
-        if one.layer == wish.layer and named and wanted:
+        meant = isinstance(target.protocol, one.trial.subject)
+        if one.layer == wish.layer and meant and named and wanted:
             found.append(one)
     return found
 
@@ -211,23 +234,73 @@ def run(
 ) -> Outcome:
     """Run the suite."""
     began = time.perf_counter()
+    declared = wish.profile
+    declare(
+        target.protocol,
+        None if declared is None else declared.features,
+        NO_LIMITS if declared is None else declared.limits,
+    )
     results = []
-    for one in chosen(wish):
+    for one in chosen(target, wish):
         result = _run_case(target, one, wish)
         results.append(result)
         progress(result)
-        if wish.quick and _caught(result, wish):
+        if result.hung or (wish.quick and _caught(result, wish)):
             break
-    offers = offered(target.protocol)
-    judgements = [_judge(one, results, wish, offers) for one in _wanted(wish, results)]
+    every = chosen(target, Wish(layer=wish.layer))
+    judgements = conclude(target, wish, results, every)
     failures = []
     for judged in judgements:
-        if judged.verdict in ("FAIL", "NON-STRICT"):
+        if judged.verdict in ("FAIL", "NON-STRICT", "XFAIL") and judged.cases:
             case, failure = _simplest(judged.requirement.id, results)
-            if not wish.quick:
+            if not (wish.quick or any(one.hung for one in results)):
                 _shrink(target.protocol, case, failure)
             failures.append(failure)
     return Outcome(target, wish, results, judgements, failures, time.perf_counter() - began)
+
+
+def conclude(
+    target: Target, wish: Wish, results: Sequence[CaseResult], every: Sequence[Case]
+) -> list[Judgement]:
+    """The verdicts on all requirements that ``wish`` is about."""
+    hung = any(one.hung for one in results)
+    offers = frozenset[str]() if hung else offered(target.protocol)
+    judgements = [
+        _judge(one, results, wish, offers, every, target) for one in _wanted(wish, results)
+    ]
+    if hung:
+        why = "not tried: the target did not return from an input"
+        judgements = [
+            replace(one, words=why) if one.verdict == "INCONCLUSIVE" else one for one in judgements
+        ]
+    if wish.profile is None:
+        return judgements
+    expected = wish.profile.expected_failures
+    found = [_expected(one, expected.get(one.requirement.id, "")) for one in judgements]
+    if not hung and not wish.only and not wish.cases:
+        found += _features(target, wish.profile.features or ())
+    return found
+
+
+def _expected(one: Judgement, reason: str) -> Judgement:
+    """The verdict where a profile expects a failure."""
+    if not reason:
+        return one
+    if one.verdict in ("FAIL", "NON-STRICT"):
+        return replace(one, verdict="XFAIL", words=f"{reason} (seen: {one.words})")
+    if one.verdict == "PASS":
+        return replace(one, verdict="XPASS", words=f"expected to fail: {reason}")
+    return one
+
+
+def _features(target: Target, declared: Iterable[str]) -> Iterator[Judgement]:
+    """One verdict for each declared feature: a target that refuses what it declares fails."""
+    there = served(target.protocol)
+    for name in declared:
+        text = f"The feature {name}, which the profile declares, is served."
+        rule = Requirement(f"PROFILE-FEATURE-{name}", "MUST", "both", "tested", text)
+        words = "" if name in there else "declared by the profile, and refused with UNSUPP"
+        yield Judgement(rule, "FAIL" if words else "PASS", 1, (), words)
 
 
 def _simplest(identifier: str, results: Sequence[CaseResult]) -> tuple[Case, Failure]:
@@ -254,7 +327,7 @@ def _runs(case: Case, wish: Wish) -> Iterator[tuple[str, int, Plan]]:
         return
     for profile in case.profiles:
         for seed in seeds[:1] if case.once else seeds:
-            yield profile, seed, plans.draw(profile, seed, SCALE)
+            yield profile, seed, plans.draw(profile, seed, case.trial.scale)
 
 
 def _run_case(target: Target, case: Case, wish: Wish) -> CaseResult:
@@ -263,9 +336,16 @@ def _run_case(target: Target, case: Case, wish: Wish) -> CaseResult:
     for profile, seed, plan in _runs(case, wish):
         result.runs += 1
         try:
-            trial = case.run(target.protocol, seed, plan)
+            with limited(wish.limit_s) if case.trial.watched else nullcontext():
+                trial = case.run(target.protocol, seed, plan)
         except NotApplicable as reason:
             result.inapplicable = str(reason)
+            break
+        except Endless as late:
+            # Not inside a step of a machine, so in its making, its deadline or its state.
+            seen = f"{late}, in {_place(late)}"
+            broken = Failure(_endless(wish.layer), case.name, profile, seed, plan, seen, plan)
+            _hung(result, broken)
             break
         except Exception:
             result.error = f"{profile}, seed {seed}\n{traceback.format_exc()}"
@@ -273,13 +353,31 @@ def _run_case(target: Target, case: Case, wish: Wish) -> CaseResult:
         result.reached += trial.findings.reached
         for identifier, words in trial.findings.broken.items():
             if identifier not in result.failures:
-                result.failures[identifier] = Failure(
-                    identifier, case.name, profile, seed, plan, words[0], plan
-                )
-        if wish.quick and _caught(result, wish):
+                failure = Failure(identifier, case.name, profile, seed, plan, words[0], plan)
+                result.failures[identifier] = failure
+        if trial.hung:
+            result.hung = True
+        if result.hung or (wish.quick and _caught(result, wish)):
             break
     result.wall_s = time.perf_counter() - began
     return result
+
+
+def _endless(layer: Layer) -> str:
+    return f"QN-{layer.upper()}-8.1-2"
+
+
+def _hung(result: CaseResult, failure: Failure) -> None:
+    result.hung = True
+    result.reached[failure.requirement] += 1
+    result.failures.setdefault(failure.requirement, failure)
+
+
+def _place(error: BaseException) -> str:
+    """File and line of the innermost frame that is none of qnet's core."""
+    frames = traceback.extract_tb(error.__traceback__)
+    foreign = [one for one in frames if "/qnet/" not in one.filename] or list(frames)
+    return f"{foreign[-1].filename}:{foreign[-1].lineno}"
 
 
 def _caught(result: CaseResult, wish: Wish) -> bool:
@@ -287,7 +385,12 @@ def _caught(result: CaseResult, wish: Wish) -> bool:
 
 
 def _judge(
-    requirement: Requirement, results: Iterable[CaseResult], wish: Wish, offers: frozenset[str]
+    requirement: Requirement,
+    results: Iterable[CaseResult],
+    wish: Wish,
+    offers: frozenset[str],
+    every: Iterable[Case],
+    target: Target,
 ) -> Judgement:
     identifier = requirement.id
     about = [one for one in results if identifier in one.case.ids or identifier in one.failures]
@@ -306,22 +409,24 @@ def _judge(
     errors = [one.error for one in about if one.error]
     if errors:
         return verdict("ERROR", errors[0].strip().splitlines()[-1])
-    if requirement.testability == "not testable":
-        return verdict("UNTESTED", requirement.why)
     if reached:
         return verdict("PASS", "")
+    if requirement.testability == "not testable":
+        return verdict("UNTESTED", requirement.why)
     if requirement.needs and about and not set(requirement.needs) & offers:
-        return verdict("NOT APPLICABLE", refused(requirement.needs))
+        return verdict("NOT APPLICABLE", refused(requirement.needs, target.protocol))
     reasons = [one.inapplicable for one in about if one.inapplicable]
     if reasons and len(reasons) == len(about):
         return verdict("NOT APPLICABLE", reasons[0])
+    if not about and not any(identifier in one.ids for one in every):
+        return verdict("NOT APPLICABLE", "no case decides it on such a target")
     return verdict("INCONCLUSIVE", "no run reached it" if about else "no case was run")
 
 
 # ---------------------------------------------------------------- shrinking
 
 
-def _shrink(protocol: LinkProtocol, case: Case, failure: Failure) -> None:
+def _shrink(protocol: Any, case: Case, failure: Failure) -> None:
     """Find a small plan with which the same requirement breaks in the same case and seed."""
     tries = 0
 
@@ -339,45 +444,10 @@ def _shrink(protocol: LinkProtocol, case: Case, failure: Failure) -> None:
     failure.smallest = smallest(failure.faults, fails)
     failure.shrunk_in = tries
     trial = case.run(protocol, failure.seed, failure.smallest)
-    failure.words = trial.findings.broken[failure.requirement][0]
+    again = trial.findings.broken.get(failure.requirement)
+    # Only a foreign program can be so: a machine does the same again.
+    failure.words = again[0] if again else f"{failure.words} (once; not when the run was repeated)"
     failure.lines = trial.lines()
-    failure.flights = trial.benches[-1].flights if trial.benches else []
-
-
-def smallest(plan: Plan, fails: Callable[[Plan], bool]) -> Plan:
-    """A plan that still fails and of which no single fault can be left out, by delta debugging."""
-    if not plan or fails(()):
-        return ()
-    pieces = 2
-    while len(plan) >= 2:
-        size = -(-len(plan) // pieces)
-        cuts = [plan[:at] + plan[at + size :] for at in range(0, len(plan), size)]
-        shorter = next((one for one in cuts if fails(one)), None)
-        if shorter is not None:
-            plan, pieces = shorter, max(2, pieces - 1)
-        elif size == 1:
-            break
-        else:
-            pieces = min(len(plan), 2 * pieces)
-    return _halved(plan, fails)
-
-
-def _halved(plan: Plan, fails: Callable[[Plan], bool]) -> Plan:
-    """The same with shorter times."""
-    for place, _ in enumerate(plan):
-        while True:
-            one = plan[place]
-            changes: list[dict[str, int]] = []
-            if one.by > 1:
-                changes.append({"by": Duration(one.by // 2)})
-            if isinstance(one, NodeFault) and one.end - one.start > 1:
-                changes.append({"end": Instant(one.start + (one.end - one.start) // 2)})
-            candidates = [
-                (*plan[:place], msgspec.structs.replace(one, **change), *plan[place + 1 :])
-                for change in changes
-            ]
-            shorter = next((one for one in candidates if fails(one)), None)
-            if shorter is None:
-                break
-            plan = shorter
-    return plan
+    if trial.benches:
+        failure.bench = trial.benches[trial.findings.where[failure.requirement]]
+        failure.flights = failure.bench.flights
