@@ -12,6 +12,7 @@ import inspect
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,9 +36,13 @@ from qnet.seams import (
     NetworkProtocol,
     PlatformSheet,
     PurificationProtocol,
+    QuantumEngine,
     Routing,
+    Scheduler,
+    StationSheet,
+    Transport,
 )
-from qnet.testing.conformance.requirement import prose
+from qnet.testing.conformance.requirement import LAYERS, prose
 from qnet.validate import report
 from qnet.validate.catalogue import CASES
 from qnet.validate.verdict import compare
@@ -233,10 +238,14 @@ def plugins() -> str:
         "(computed from a published figure), *assumed*.\n"
     )
     parts += [_platform(sheet) for sheet in ours("qnet.platforms")]
+    parts.append("## Heralding stations (`qnet.stations`)\n")
+    parts += [_platform(sheet) for sheet in ours("qnet.stations")]
     parts.append("## Heralding schemes (`qnet.heralding`)\n")
     parts += [_scheme(scheme) for scheme in ours("qnet.heralding")]
     parts.append("## Link protocols (`qnet.links`)\n")
     parts += [_scheme(protocol) for protocol in ours("qnet.links")]
+    parts.append("## Schedulers of a link (`qnet.schedulers`)\n")
+    parts += [_scheme(scheduler) for scheduler in ours("qnet.schedulers")]
     parts.append("## Purification (`qnet.purification`)\n")
     parts += [_scheme(protocol) for protocol in ours("qnet.purification")]
     parts.append("## Network protocols (`qnet.networks`)\n")
@@ -245,10 +254,20 @@ def plugins() -> str:
     parts += [_scheme(routing) for routing in ours("qnet.routing")]
     parts.append("## Applications (`qnet.apps`)\n")
     parts += [_app(app) for app in ours("qnet.apps")]
+    parts.append("## Quantum engines (`qnet.engines`)\n")
+    parts += [_titled(engine) for engine in ours("qnet.engines")]
+    parts.append("## Transports (`qnet.transports`)\n")
+    parts += [_titled(transport) for transport in ours("qnet.transports")]
     return "\n".join(parts)
 
 
-def _platform(sheet: PlatformSheet) -> str:
+def _titled(record: QuantumEngine | Transport) -> str:
+    sources = getattr(record, "sources", ())
+    text = f"### `{record.name}`\n\n{record.title[:1].upper()}{record.title[1:]}.\n"
+    return text + (f"\nSources: {'; '.join(sources)}.\n" if sources else "")
+
+
+def _platform(sheet: PlatformSheet | StationSheet) -> str:
     rows = [
         (f"`{one.path}`", f"{figure_value(sheet, one.path)}", one.confidence, one.source)
         for one in sorted(sheet.figures, key=lambda one: one.path)
@@ -259,13 +278,18 @@ def _platform(sheet: PlatformSheet) -> str:
 
 
 def _scheme(
-    record: HeraldingScheme | LinkProtocol | PurificationProtocol | NetworkProtocol | Routing,
+    record: HeraldingScheme
+    | LinkProtocol
+    | Scheduler
+    | PurificationProtocol
+    | NetworkProtocol
+    | Routing,
 ) -> str:
     module = sys.modules[plugging.maker_of(record).__module__]
-    parts = [f"### `{record.name}`\n", line_of(module) + f" (`{module.__name__}`)\n"]
+    parts = [f"### `{record.name}`\n", f"{plugging.about_of(record)} (`{module.__name__}`)\n"]
     if record.sources:
         parts.append("Sources: " + "; ".join(record.sources) + ".\n")
-    if not isinstance(record, Routing) and record.messages:
+    if not isinstance(record, Routing | Scheduler) and record.messages:
         kinds = ", ".join(f"`{message.kind}`" for message in record.messages)
         parts.append(f"Messages: {kinds}.\n")
     parts.append(_parameters(record.parameters))
@@ -316,7 +340,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "generated/states.md": walk.page,
     "generated/trace-events.md": trace_events.page,
     "generated/validation.md": validation,
-    "specification/link.md": lambda: prose("link"),
+    **{f"specification/{layer}.md": partial(prose, layer) for layer in LAYERS},
 }
 
 

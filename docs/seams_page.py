@@ -12,7 +12,9 @@ from trace_events import line_of, markdown, types
 from qnet import machine, seams
 from qnet.cli.creating import GROUPS as KINDS
 from qnet.cli.plugging import attribute_texts
+from qnet.layers import scheduling
 from qnet.plugins import GROUPS, WORDS
+from qnet.world import engine
 
 INTRO: Final = """\
 # Seams
@@ -44,6 +46,42 @@ built-in machines do with every input in [states.md](states.md), every message i
 """
 
 
+CHOICES: Final = """\
+## How a plug-in is chosen
+
+| seam | chosen by | in the plan, so in the trace |
+| --- | --- | --- |
+| station sheet | `sheet` in a station's table | its figures |
+| scheduler | `scheduler` in `protocol_parameters`: a name, or a table of `name` and its own parameters | yes |
+| quantum engine | `engine` in the table `run` | yes, if it is not `qutip` |
+| transport | `--transport NAME` | no: it cannot change a trace |
+
+All others are chosen by the key of their name in the table of a node, a link, the network or the application.
+
+## What a scheduler sees
+
+{waiting}
+
+{members}
+## The contract of an engine
+
+`make` of a `QuantumEngine` gives an object with these operations (`qnet.world.engine.Engine`). {engine}
+
+{methods}
+The store ([`qnet/world/store.py`](../../qnet/world/store.py)) does everything else: slots, time,
+admission of programs, decay up to an instant, durations and errors of a processor. An engine never learns
+of nodes. Hold yours against `qutip` as
+[`tests/world/test_engine_bell.py`](../../tests/world/test_engine_bell.py) holds `bell`.
+
+## What a transport replaces
+
+How the bytes of the stream between the world and one host get from end to end, on this machine. It cannot
+replace the frames, their limits and their numbering (`qnet/wire`), that world and host take turns, how
+processes are started and watched, or the direct calls of an embedded run. Hosts on another machine are out
+of its reach: they cannot inherit an end from the launcher.
+"""
+
+
 def page() -> str:
     """The whole page."""
     kinds = {group: kind for kind, group in KINDS.items()}
@@ -56,6 +94,7 @@ def page() -> str:
     parts += [_record(record) for record in GROUPS.values()]
     parts.append("## What they hold, and what machines may know at the start\n")
     parts += [_record(one) for one in _others()]
+    parts.append(_choices())
     parts.append(_services())
     return "\n".join(parts)
 
@@ -71,7 +110,7 @@ def _anchored(record: type[Any]) -> str:
 def _others() -> Iterator[type[Any]]:
     """Records of the seams module that are no catalogue record, in order of definition."""
     for one in vars(seams).values():
-        ours = inspect.isclass(one) and one.__module__ == seams.__name__
+        ours = inspect.isclass(one) and one.__module__ in (seams.__name__, scheduling.__name__)
         if ours and dataclasses.is_dataclass(one) and one not in GROUPS.values():
             yield one
 
@@ -109,6 +148,7 @@ USUAL: Final = {
     "link": "plan of the link: hardware resolved, times in picoseconds, estimate",
     "incarnation": "restarts of the node so far",
     "platform": "the numbers",
+    "station": "the numbers",
     "figures": "one per number",
     "make_node": "makes the machine of one node",
 }
@@ -131,6 +171,24 @@ def _named(value: object) -> str:
         if constant is value and (name.isupper() or inspect.isclass(value)):
             return name
     return repr(value)
+
+
+def _choices() -> str:
+    return CHOICES.format(
+        waiting=_about(scheduling.Waiting),
+        members=_listed(scheduling.Waiting),
+        engine=_about(engine.Engine),
+        methods=_listed(engine.Engine),
+    )
+
+
+def _listed(protocol: type[Any]) -> str:
+    """Members of a protocol, a line each."""
+    lines = (
+        f"* `{name}{_signature(value)}`: {markdown(line_of(value))}\n"
+        for name, value in _members(protocol)
+    )
+    return "".join(lines)
 
 
 def _services() -> str:

@@ -35,7 +35,7 @@ from qnet.machine import (
 from qnet.seams import EndContext, StationContext
 from qnet.topology import load
 from qnet.units import Duration, Instant
-from qnet_protocols.heralding.double_click import make_end, make_station
+from qnet_protocols.heralding.double_click import SCHEME
 from qnet_protocols.heralding.midpoint import HeraldRefused, HeraldReported, PhotonsAnnounced
 from qnet_protocols.link.egp import EgpEnd
 from qnet_protocols.link.messages import (
@@ -139,12 +139,20 @@ def physical_end() -> str:
     bounded = Requested(physical.StartAttempts(RUN, SLOT, Instant(10**9)))
     late = 10**8
     scenes = [
-        play("Before the first run", make_end(context)),
-        play("Attempting without bound", make_end(context), (1, start), (late, _stop(OTHER_RUN))),
+        play("Before the first run", SCHEME.make_end(context)),
         play(
-            "Attempting until an instant", make_end(context), (1, bounded), (late, _stop(OTHER_RUN))
+            "Attempting without bound",
+            SCHEME.make_end(context),
+            (1, start),
+            (late, _stop(OTHER_RUN)),
         ),
-        play("After a run was stopped", make_end(context), (1, start), (late, _stop(RUN))),
+        play(
+            "Attempting until an instant",
+            SCHEME.make_end(context),
+            (1, bounded),
+            (late, _stop(OTHER_RUN)),
+        ),
+        play("After a run was stopped", SCHEME.make_end(context), (1, start), (late, _stop(RUN))),
     ]
 
     def herald(attempt: AttemptId, back: int) -> Callable[[Instant], Input]:
@@ -195,23 +203,28 @@ def station() -> str:
     late = 10**8
     click = Observed(plan.name, (0, 2), Instant(late))
     scenes = [
-        play("Nothing announced", make_station(StationContext(plan))),
-        play("One end announced", make_station(StationContext(plan)), (late, a)),
-        play("Both announced one run", make_station(StationContext(plan)), (1, a), (late, b)),
-        play("A click, no end announced", make_station(StationContext(plan)), (late, click)),
+        play("Nothing announced", SCHEME.make_station(StationContext(plan))),
+        play("One end announced", SCHEME.make_station(StationContext(plan)), (late, a)),
         play(
-            "A click, one end announced", make_station(StationContext(plan)), (1, a), (late, click)
+            "Both announced one run", SCHEME.make_station(StationContext(plan)), (1, a), (late, b)
+        ),
+        play("A click, no end announced", SCHEME.make_station(StationContext(plan)), (late, click)),
+        play(
+            "A click, one end announced",
+            SCHEME.make_station(StationContext(plan)),
+            (1, a),
+            (late, click),
         ),
         play(
             "A click, both announced one run",
-            make_station(StationContext(plan)),
+            SCHEME.make_station(StationContext(plan)),
             (1, a),
             (2, b),
             (late, click),
         ),
         play(
             "A click, different runs",
-            make_station(StationContext(plan)),
+            SCHEME.make_station(StationContext(plan)),
             (1, a),
             (2, other),
             (late, click),
