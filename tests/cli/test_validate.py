@@ -17,7 +17,7 @@ def test_closed_forms_of_all_cases_as_a_table(qnet):
         assert case.name in out
     assert "above by 0.074" in out
     assert "missing from the error budget" in out
-    assert "0 below, 2 need a run; 15 of 15 that must hold do." in out
+    assert "0 below, 2 need a run; 17 of 17 that must hold do." in out
 
 
 def test_json_is_one_object_and_nothing_else(qnet):
