@@ -17,7 +17,8 @@ demo: $(STAMP)  ## two ion traps, one station: 1000 pairs over real processes
 	$(BIN)/qnet run deploy/topologies/ion-pair.toml --seed 7 --set pairs=1000
 
 test: lint fast  ## everything that CI runs
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -m "slow and not processes" -n auto --dist worksteal
+	$(BIN)/python -m pytest -q -m "slow and processes"
 
 fast: $(STAMP)  ## the part that is quick enough for every commit
 	$(BIN)/python -m pytest -q -m "not slow" -n auto --dist worksteal
