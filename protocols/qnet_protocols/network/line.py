@@ -76,9 +76,10 @@ class Line:
 
 @dataclass(slots=True)
 class Past:
-    """A circuit that is gone: its line's remote and what was announced over it."""
+    """A circuit that is gone: its line's remote and purpose, and what was announced over it."""
 
     remote: NodeId
+    purpose: int
     recent: Recent
     asked: bool
 

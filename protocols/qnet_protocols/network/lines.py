@@ -239,7 +239,7 @@ class Lines:
         line.why = Refusal(ErrorCode.OTHER, where, reason)
         part = entry.part
         assert isinstance(part, Head)
-        self._remember(entry.name, line.remote, part.recent, asked=True)
+        self._remember(entry, line.remote, part.recent, asked=True)
         another = any(
             line.route in (None, index) and line.unsuited(self._node, route) is None
             for index, route in enumerate(self._routes[line.remote])
@@ -262,8 +262,8 @@ class Lines:
             if line.remote == remote and request not in ended
         )
 
-    def _remember(self, circuit: CircuitId, remote: NodeId, recent: Recent, *, asked: bool) -> None:
-        self._past[circuit] = Past(remote, recent, asked)
+    def _remember(self, entry: Entry, remote: NodeId, recent: Recent, *, asked: bool) -> None:
+        self._past[entry.name] = Past(remote, entry.install.purpose, recent, asked)
         if len(self._past) > CHANGE_LIMIT:
             del self._past[next(iter(self._past))]
 
@@ -290,7 +290,7 @@ class Lines:
             del self._of_entry[entry.name]
             part = entry.part
             assert isinstance(part, Head)
-            self._remember(entry.name, line.remote, part.recent, asked=False)
+            self._remember(entry, line.remote, part.recent, asked=False)
             self.signalling.remove(entry)
 
     # ------------------------------------------------------------ requests
@@ -398,10 +398,8 @@ class Lines:
             line = self._of_request.get(RequestId(request))
             if line is not None:
                 line.requests[RequestId(request)].expire()
-                purpose = line.purpose
-                self._desk.tell(Expired(RequestId(request), past.remote, purpose, (pair,)))
-            else:
-                self._desk.tell(Expired(RequestId(request), past.remote, 0, (pair,)))
+            gone = Expired(RequestId(request), past.remote, past.purpose, (pair,))
+            self._desk.tell(gone)
         return True
 
     def lost(self, peer: NodeId, reason: str) -> None:
@@ -415,7 +413,7 @@ class Lines:
                 del self._of_entry[entry.name]
                 line.entry = None
                 assert isinstance(entry.part, Head)
-                self._remember(entry.name, peer, entry.part.recent, asked=False)
+                self._remember(entry, peer, entry.part.recent, asked=False)
                 self.signalling.remove(entry)
             self._fail(line, Refusal(ErrorCode.OTHER, peer, reason))
 

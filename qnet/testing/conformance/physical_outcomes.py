@@ -53,7 +53,7 @@ class SchemeTrial(Trial):
         return bench
 
     def settings(self) -> Iterator[LinkOptics]:
-        """Optics in which every term of a closed form matters; then good ones."""
+        """Optics in which every term of a closed form matters; then good ones, and perfect ones."""
         random = self.random("optics")
         for number in range(SETTINGS):
             yield LinkOptics(
@@ -67,6 +67,7 @@ class SchemeTrial(Trial):
                 spin_photon_b=0.85 + 0.15 * random.uniform(),
             )
         yield GOOD
+        yield LinkOptics(1.0, 1.0)
 
     def outcomes(self, optics: LinkOptics) -> Sequence[ClickOutcome] | None:
         """Those of an attempt; None if the scheme refuses these optics with a reason."""
