@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import random
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -131,6 +132,7 @@ class Bench:
         self.requests: dict[RequestId, Raw] = {}
         self.pairs = 0
         self.made_for: dict[int, RequestId] = {}
+        self.void: set[int] = set()
         self.rate = 2 * MICROSECOND
         self.ends = {
             node: End(
@@ -312,6 +314,7 @@ class Bench:
     def expire(self, name: RequestId, number: int, nodes: tuple[NodeId, ...]) -> None:
         """Take a raw pair back at one end or at both."""
         raw = self.requests[name]
+        self.void.add(number)
         for node in nodes:
             remote = raw.remote if node == raw.origin else raw.origin
             pair = PairId(f"alice-bob#{number}")
@@ -371,10 +374,31 @@ class Bench:
                 del found[pair]
         return found
 
+    def check_told(self, node: NodeId, request: str) -> None:
+        """Indices grow; the end counts what is valid then, and one without a pair is an error."""
+        valid: set[PairId] = set()
+        last = 0
+        for one in self.of(node, request, object):
+            match one:
+                case link.Ok() | link.OkMeasured():
+                    assert one.index > last
+                    last = one.index
+                    valid.add(one.pair)
+                case link.Expired():
+                    valid -= set(one.pairs)
+                case link.RequestEnded():
+                    assert one.delivered == len(valid)
+                    assert one.delivered or one.cancelled
+        for pair in self.valid(node, request):
+            raws = {int(number) for number in re.findall(r"\d+", pair)}
+            assert not raws & self.void, f"{pair} is valid at {node}, {self.void} are not"
+
     def check_request(self, request: str, origin: NodeId = ALICE, peer: NodeId = BOB) -> None:
         """One end at each side, the same pairs with the same label, index and claim at both."""
         assert len(self.of(origin, request, ENDS)) == 1
         assert len(self.of(peer, request, ENDS)) <= 1
+        self.check_told(origin, request)
+        self.check_told(peer, request)
         ours, theirs = self.valid(origin, request), self.valid(peer, request)
         assert ours.keys() == theirs.keys()
         for pair, one in ours.items():

@@ -256,7 +256,7 @@ def test_lost_peer_at_any_instant(after: int, restarted: bool) -> None:
 @pytest.mark.parametrize("after", range(8, 60, 2))
 @pytest.mark.parametrize("nodes", [(ALICE,), (BOB,), (ALICE, BOB)])
 def test_raw_pair_is_taken_back_at_any_instant(after: int, nodes: tuple[Any, ...]) -> None:
-    """One end learns of it, or both: the ends agree afterwards, and the request is served in full."""
+    """One end learns of it, or both: the ends agree afterwards, and what was not yet announced is made anew."""
     for number in (1, 2, 3):
         made = bench(rounds=2)
         made.ask(ALICE, create(number=2))
@@ -268,8 +268,50 @@ def test_raw_pair_is_taken_back_at_any_instant(after: int, nodes: tuple[Any, ...
         made.at(after * MICROSECOND, take_back)
         done(made)
         assert len(made.of(ALICE, "alice/1", RequestEnded)) == 1
-        lost = sum(len(one.pairs) for one in made.of(ALICE, "alice/1", Expired))
+        lost = sum(len(one.pairs) for one in made.of(BOB, "alice/1", Expired))
         assert len(made.valid(ALICE, "alice/1")) + lost == 2
+
+
+@pytest.mark.parametrize("after", range(12, 60, 6))
+@pytest.mark.parametrize("nodes", [(ALICE,), (BOB,), (ALICE, BOB)])
+def test_all_raw_pairs_are_taken_back_at_any_instant(after: int, nodes: tuple[Any, ...]) -> None:
+    """What was made of them does not count, is not made again, and no index is used twice."""
+    for wanted in ({}, {"kind": "M", "local": RANDOM_BASES, "distant": RANDOM_BASES}):
+        made = bench(rounds=1)
+        made.ask(ALICE, create(number=3, **wanted))
+
+        def take_back(made: Bench = made) -> None:
+            for number, name in list(made.made_for.items()):
+                made.expire(name, number, nodes)
+
+        made.at(after * MICROSECOND, take_back)
+        done(made)
+        for node in (ALICE, BOB):
+            announced = made.of(node, "alice/1", Ok | OkMeasured)
+            assert all(one.index <= 3 for one in announced)
+
+
+@pytest.mark.parametrize("node", [ALICE, BOB])
+def test_request_without_a_valid_pair_has_failed(node: Any) -> None:
+    """The only pair is void before the origin hears of it, or while the end is on its way to the peer."""
+    made = bench(rounds=1)
+    made.ask(ALICE, create(number=1))
+    while not made.of(BOB, "alice/1", Ok):
+        made.run(until=made.heap[0][0])
+    (ok,) = made.of(BOB, "alice/1", Ok)
+    number = int(ok.pair.rpartition("*")[2])
+    made.expire(made.made_for[number], number, (node,))
+    done(made)
+    (err,) = made.of(BOB, "alice/1", Err)
+    assert err.code is ErrorCode.EXPIRE
+    assert "every pair that was made has expired with pairs of link:alice-bob" in err.detail
+    if node == ALICE:
+        assert made.of(ALICE, "alice/1", Ok) == []
+        assert made.of(ALICE, "alice/1", Err)[0].code is ErrorCode.EXPIRE
+    else:
+        (ended,) = made.of(ALICE, "alice/1", RequestEnded)
+        assert ended.delivered == 1
+        assert made.of(ALICE, "alice/1", Expired)[0].pairs == (ok.pair,)
 
 
 def test_pair_that_never_arrives_at_the_peer_is_given_up() -> None:

@@ -229,7 +229,7 @@ class Desk:
         one = self._open(request)
         if one is not None:
             me.perform(*self._bench.drop(one.work, raws))
-            one.voided |= any(pair.stems_from(raws) for pair in one.inputs)
+            one.voided |= any(pair.stems_from(raws) for pair in one.joined)
             one.changed()
 
     # ------------------------------------------------------------ from the peer

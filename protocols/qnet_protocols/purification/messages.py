@@ -130,9 +130,9 @@ class End(Message, frozen=True):
     """Origin to peer: the request is over.
 
     Attributes:
-        delivered: purified pairs that the origin has handed up.
+        delivered: purified pairs that the origin has handed up and that are valid there; the peer counts its own.
         settled: last step whose verdict the origin knows; what a later one has made is not valid.
-        code: number of ErrorCode, None if it ended well or was cancelled.
+        code: number of ErrorCode, None if all pairs were made or it was cancelled.
         detail: the reason in words.
         cancelled: one of the two users cancelled it.
     """

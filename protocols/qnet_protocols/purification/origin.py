@@ -9,6 +9,10 @@ Theory
     pairs, rotations and start to the peer, send the bits that were read, wait for the verdict. One step of a
     request at a time, so that at most one verdict is unknown here.
 
+    *Counting.* A step whose verdict is to hand its pair up uses up an index, even if the pair turns out to be void
+    here or there: the peer may have announced it already. Void pairs are not made again; the request ends with
+    fewer, or, if none is left, with ERR EXPIRE.
+
     *Ending.* With the last pair, at the deadline, when a user cancels or the machine below fails: End to the
     peer, with the last step whose verdict is known here; what the peer has made of a later one is void there.
 Late, early, impossible
@@ -140,7 +144,7 @@ class Origin:
             return []
         terms = work.terms
         if work.joining is None:
-            if work.delivered >= terms.number:
+            if work.served >= terms.number:
                 return self.end(work)
             inputs = self._bench.plan.choose(work.held.values())
             if inputs:
@@ -161,7 +165,7 @@ class Origin:
     ) -> list[Effect]:
         terms = work.terms
         work.step += 1
-        joint = Joint(work.step, work.delivered + 1, inputs, turns, now)
+        joint = Joint(work.step, work.served + 1, inputs, turns, now)
         apply = self._bench.join(terms.remote, joint)
         work.joining = Reading(apply.op, joint)
         step = Step(
@@ -182,7 +186,7 @@ class Origin:
         levels = [one.level for one in (*work.held.values(), *work.inputs)]
         coming = sum(work.outstanding.values())
         batch = bench.parameters.batch
-        missing = bench.plan.missing(terms.number - work.delivered, levels) - coming
+        missing = bench.plan.missing(terms.number - work.served, levels) - coming
         if missing <= 0 or 2 * coming > batch:
             return []
         work.asked += 1
@@ -236,6 +240,7 @@ class Origin:
                 )
         work.joining = None
         work.settled = message.step
+        work.served += message.verdict == "done"
         self._bench.count(work, success=message.verdict != "failed" and not void)
         if void:
             return effects
@@ -248,7 +253,6 @@ class Origin:
         if message.verdict == "kept":
             work.held[made.pair] = made
             return effects
-        work.delivered += 1
         output = Output(made, joint.index, joint.step)
         return [*effects, *self._bench.finish(work, output, now)]
 
@@ -266,7 +270,6 @@ class Origin:
         """The request is over; the machine forgets it."""
         terms, bench = work.terms, self._bench
         unfinished = len(work.finishing)  # of the last step, if any: nobody gets it
-        delivered = work.delivered - unfinished
         effects: list[Effect] = bench.release_all(work)
         effects += [Request(link.Cancel(request), to=bench.below) for request in work.outstanding]
         work.outstanding.clear()
@@ -274,7 +277,7 @@ class Origin:
             end = End(
                 below=bench.below,
                 request=terms.request,
-                delivered=delivered,
+                delivered=work.delivered,
                 settled=work.settled - unfinished,
                 code=None if code is None else int(code),
                 detail=detail,
@@ -282,13 +285,7 @@ class Origin:
             )
             effects.append(Send(terms.remote, end))
         bench.close(work)
-        if code is not None:
-            err = link.Err(terms.request, code, True, terms.remote, terms.purpose, detail)
-            return [*effects, Indicate(err)]
-        ended = link.RequestEnded(
-            terms.request, True, terms.remote, terms.purpose, delivered, cancelled
-        )
-        return [*effects, Indicate(ended)]
+        return [*effects, Indicate(bench.ended(work, code, detail, cancelled=cancelled))]
 
 
 def _doomed(inputs: Sequence[Held], raws: Sequence[PairId]) -> bool:

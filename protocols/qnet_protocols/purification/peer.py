@@ -6,6 +6,9 @@ Theory
     origin then ends the request without having heard of it (:class:`.messages.End` names the last step whose
     verdict it knows), the pair expires here.
 
+    Each end counts the pairs that are valid there when the request ends there. What the origin knows to be void by
+    then, the peer was told before End; a pair that expires while End is under way counts at the origin only.
+
     A step that names pairs which have not arrived here waits for them, for the patience of the protocol at
     most; one that names pairs which are void here has failed.
 
@@ -89,7 +92,7 @@ class Peer:
             case AwaitingBits(joint=joint) if _doomed(joint, raws):
                 effects += bench.free(work, joint.inputs[0])
                 effects += self._decide(work, joint.step, "failed", now)
-        return effects
+        return [*effects, *self._end_now(work)]
 
     def waited(self, work: Work, now: Instant) -> list[Effect]:
         """Pairs that have waited too long are dropped; twice as long as at the origin, which does it first."""
@@ -223,7 +226,6 @@ class Peer:
         work.joining = None
         work.early = None
         work.settled = step
-        work.delivered += verdict == "done"
         self._bench.count(work, success=verdict != "failed")
         decided = Decided(
             below=self._bench.below,
@@ -259,23 +261,13 @@ class Peer:
         return [*effects, *self._end_now(work)]
 
     def _end_now(self, work: Work) -> list[Effect]:
-        ending, terms = work.ending, work.terms
+        ending, bench = work.ending, self._bench
         if ending is None or work.finishing:
             return []
-        self._bench.close(work)
-        if ending.code is None:
-            ended = link.RequestEnded(
-                terms.request,
-                False,
-                terms.remote,
-                terms.purpose,
-                ending.delivered,
-                ending.cancelled,
-            )
-            return [Indicate(ended)]
-        code = ErrorCode(ending.code)
-        err = link.Err(terms.request, code, False, terms.remote, terms.purpose, ending.detail)
-        return [Indicate(err)]
+        bench.close(work)
+        code = None if ending.code is None else ErrorCode(ending.code)
+        ended = bench.ended(work, code, ending.detail, cancelled=ending.cancelled)
+        return [Indicate(ended)]
 
     def lost(self, work: Work, detail: str) -> list[Effect]:
         """The origin cannot be reached any more, or has forgotten everything."""

@@ -11,7 +11,8 @@ Theory
     and close circuits, and news of circuits, always are.
 
     *Void pairs.* If the machine below says EXPIRE at either end, that end tells the other (Dropped); both free
-    what they hold of the pair and of anything made of it, and say EXPIRE for what they had handed up.
+    what they hold of the pair and of anything made of it, and say EXPIRE for what they had handed up, which
+    then does not count as delivered, nor is it made again.
 
     *Lost peer.* All requests with it end with ERR OTHER. The last pair handed up expires where it is in doubt
     whether the other end keeps it.
@@ -259,7 +260,7 @@ class Purifier:
                 and any(raw in record.raws for raw in raws)
             )
         )
-        if work is None or work.ending is not None:
+        if work is None:
             return effects
         if work.terms.origin:
             return [*effects, *self._origin.dropped(work, raws)]

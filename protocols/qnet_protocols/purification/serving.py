@@ -62,8 +62,9 @@ class Serving:
     Attributes:
         work: what is known of it.
         task: that serves it.
-        inputs: pairs of the present step that this end still holds.
-        voided: one of them is not valid any more.
+        joined: pairs of the present step.
+        inputs: those that this end still holds.
+        voided: one of the joined is not valid any more.
         read: the present step's program is over here.
         heard: (peer) the last step that was named.
         stepping: (peer) its verdict is not given.
@@ -72,6 +73,7 @@ class Serving:
 
     work: Work
     task: Task
+    joined: tuple[Held, ...] = ()
     inputs: tuple[Held, ...] = ()
     voided: bool = False
     read: bool = False
@@ -110,11 +112,10 @@ class Scripts:
         try:
             with me.unless(link.Cancel, link.Err, Stop, Refused, at=work.terms.deadline):
                 await me.receive(Agreed)
-                while work.delivered < work.terms.number:
+                while work.served < work.terms.number:
                     inputs = await self._gather(me, one)
                     output = await self._step(me, one, inputs)
                     if output is not None:
-                        work.delivered += 1
                         await self._finish(me, work, output)
             effects = origin.end(work)
         except PeerGone as gone:
@@ -152,7 +153,7 @@ class Scripts:
         bench, terms = self._bench, work.terms
         levels = [held.level for held in work.held.values()]
         coming, batch = sum(work.outstanding.values()), bench.parameters.batch
-        missing = bench.plan.missing(terms.number - work.delivered, levels) - coming
+        missing = bench.plan.missing(terms.number - work.served, levels) - coming
         if missing <= 0 or 2 * coming > batch:
             return
         work.asked += 1
@@ -184,7 +185,7 @@ class Scripts:
                 self._part(me, work, inputs)
                 return None
             work.step += 1
-            joint = Joint(work.step, work.delivered + 1, inputs, turns, me.now)
+            joint = Joint(work.step, work.served + 1, inputs, turns, me.now)
             names = tuple(pair.pair for pair in inputs)
             roles = bench.roles(joint)
             me.send(
@@ -200,6 +201,7 @@ class Scripts:
             event = await me.receive(Decided)
             decided: Decided = event.message
             work.settled = joint.step
+            work.served += decided.verdict == "done"
             bench.count(work, success=decided.verdict != "failed" and not one.void())
             if one.void():
                 me.perform(*bench.free(work, inputs[0]))
@@ -325,7 +327,6 @@ class Scripts:
         own: tuple[int, ...] = (),
     ) -> None:
         work.settled = work.step
-        work.delivered += verdict == "done"
         self._bench.count(work, success=verdict != "failed")
         roles = self._bench.roles(joint) if joint else ()
         started_at = joint.started_at if joint else me.now
@@ -376,7 +377,7 @@ def lost_words(gone: PeerGone) -> str:
 @contextmanager
 def _in_hand(me: Task, one: Serving, inputs: tuple[Held, ...]) -> Iterator[None]:
     """While a step has ``inputs``: what is left of them is freed if it is interrupted."""
-    one.inputs, one.voided, one.read = inputs, False, False
+    one.joined, one.inputs, one.voided, one.read = inputs, inputs, False, False
     try:
         yield
     except (Interrupted, PeerGone):
@@ -384,4 +385,4 @@ def _in_hand(me: Task, one: Serving, inputs: tuple[Held, ...]) -> Iterator[None]
             me.release(pair.slot)
         raise
     finally:
-        one.inputs, one.read = (), False
+        one.joined, one.inputs, one.read = (), (), False

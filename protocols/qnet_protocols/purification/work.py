@@ -115,7 +115,7 @@ class RequestState(Record, frozen=True):
         phase: of the present step, or "agreeing", "collecting", "finishing", "ending".
         steps: steps decided upon so far.
         successes: those that succeeded.
-        delivered: purified pairs handed up.
+        delivered: purified pairs handed up and valid.
     """
 
     request: RequestId
@@ -155,7 +155,9 @@ class Work:
         step: number of the present or last step.
         settled: last step whose verdict is known here.
         finishing: purified pairs on which a last program runs, by operation.
-        delivered: purified pairs that the origin has decided to hand up.
+        served: (origin) steps that were to hand a pair up, the index of the latest such pair: one that is void,
+            here or at the peer, is not made again, since the peer may have announced it.
+        delivered: purified pairs handed up here and valid.
         outstanding: (origin) raw pairs still to come, by request below.
         asked: (origin) requests below so far.
         checked: (origin) the claim of the first raw pair was found good enough.
@@ -175,6 +177,7 @@ class Work:
     steps: int = 0
     successes: int = 0
     finishing: dict[OpId, Output] = field(default_factory=dict)
+    served: int = 0
     delivered: int = 0
     outstanding: dict[RequestId, int] = field(default_factory=dict)
     asked: int = 0

@@ -2,7 +2,7 @@
 
 Theory
     Pairs that were handed up are remembered with their ancestors (the latest of them): if the machine below
-    or the other end declares an ancestor void, the pair expires here too.
+    or the other end declares an ancestor void, the pair expires here too, and does not count any more.
 
     The user's wishes are met after the last step: kind M, and R at the origin, end in a measurement of this
     end's half in a basis that is drawn on the spot; a wanted Bell label in a Pauli gate at the origin, and
@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from qnet.ids import NodeId, OpId, PairId, RequestId, SlotId
 from qnet.layers import link
+from qnet.layers.link import ErrorCode
 from qnet.machine import Apply, Effect, Indicate, Release, Send
 from qnet.physics.attempts import NO_ATTEMPTS, while_attempting
 from qnet.physics.bell import Correlators, correction_gate, fidelity_from_correlators, label_xor
@@ -104,6 +105,19 @@ class Workbench:
     def close(self, work: Work) -> None:
         """A request is over here."""
         self.works.pop(work.terms.request, None)
+
+    def ended(
+        self, work: Work, code: ErrorCode | None, detail: str, *, cancelled: bool
+    ) -> link.Err | link.RequestEnded:
+        """What the user here is told at the end: one without a valid pair has failed, unless it was cancelled."""
+        terms = work.terms
+        if code is None and not cancelled and not work.delivered:
+            code = ErrorCode.EXPIRE
+            detail = f"every pair that was made has expired with pairs of {self.below}"
+        name, origin, remote, purpose = terms.request, terms.origin, terms.remote, terms.purpose
+        if code is None:
+            return link.RequestEnded(name, origin, remote, purpose, work.delivered, cancelled)
+        return link.Err(name, code, origin, remote, purpose, detail)
 
     def count(self, work: Work, *, success: bool) -> None:
         """A step was decided upon."""
@@ -363,6 +377,7 @@ class Workbench:
 
     def _remember(self, work: Work, output: Output) -> None:
         terms, held = work.terms, output.held
+        work.delivered += 1
         self.announced[held.pair] = Announced(
             terms.request, terms.remote, terms.purpose, output.step, held.raws
         )
@@ -377,6 +392,9 @@ class Workbench:
         for pair, record in list(self.announced.items()):
             if doomed(record):
                 del self.announced[pair]
+                work = self.works.get(record.request)
+                if work is not None and work.terms.remote == record.remote:
+                    work.delivered -= 1
                 expired = link.Expired(record.request, record.remote, record.purpose, (pair,))
                 effects.append(Indicate(expired))
         return effects
@@ -395,7 +413,6 @@ class Workbench:
         for op, output in list(work.finishing.items()):
             if output.held.stems_from(raws):
                 del work.finishing[op]
-                work.delivered -= work.terms.origin
                 effects += self.free(work, output.held)
         return effects
 

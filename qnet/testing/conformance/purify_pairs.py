@@ -11,15 +11,17 @@ from qnet.machine import Indicate, Indicated, Request, Requested
 from qnet.testing.conformance.case import ENDS, PAIRS, case
 from qnet.testing.conformance.chain import NOISY, WORN
 from qnet.testing.conformance.faults import ALICE, BOB
-from qnet.testing.conformance.services import PurifyTrial
+from qnet.testing.conformance.services import PurifyTrial, named
 from qnet.testing.conformance.stage import CYCLE
 from qnet.units import Instant
 
 PATIENT: Final = 10**13
 """Ten simulated seconds: 250 000 mean times of a raw pair."""
+EXPIRING: Final = ("2.5-1", "2.1-1", "2.4-1", "1.1-5", "2.2-1", "2.4-7")
+"""What must hold for pairs that are taken back."""
 
 
-@case("QN-PURIFY-2.5-1", "QN-PURIFY-2.1-1", "QN-PURIFY-2.4-1", layer="purify", trial=PurifyTrial)
+@case(*named("purify", EXPIRING), layer="purify", trial=PurifyTrial)
 def raw_pairs_that_expire(trial: PurifyTrial) -> None:
     """Raw pairs expire after both ends were told, before, during and after the step that takes them."""
     for late in (False, True):

@@ -31,6 +31,8 @@ from qnet.testing.conformance.services import (
 from qnet.testing.conformance.stage import CYCLE, PURPOSE, other
 
 HOLDS: Final = (0, CYCLE, 6 * CYCLE)
+REVOKED: Final = (0.0, 0.2)
+"""Share of the links' pairs that expire below purification although both ends were told, by the seed."""
 ANY: Final = service.BasisChoice(("X", "Y", "Z"), (1.0, 1.0, 1.0))
 SAME: Final = service.BasisChoice(("X",), (1.0,))
 LONG: Final = 4_000 * CYCLE
@@ -73,7 +75,8 @@ def random_chain(trial: ServiceTrial) -> Chain:
     """Two to four requests of all kinds, some cancelled, some with deadlines."""
     random = trial.random("wishes")
     hold = HOLDS[random.below(3)]
-    bench = trial.chain(middles=middles(trial), hold=lambda _node, _ok: hold)
+    revoked = REVOKED[trial.random("revoked").below(2)] if trial.layer == "purify" else 0.0
+    bench = trial.chain(middles=middles(trial), hold=lambda _node, _ok: hold, revoke_prob=revoked)
     half = HORIZON // 2
     for number in range(2 + random.below(3)):
         node = ENDS[random.below(2)]

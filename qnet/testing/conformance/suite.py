@@ -47,7 +47,7 @@ from qnet.testing.conformance.watchdog import LIMIT_S, Endless, limited
 if TYPE_CHECKING:
     from qnet.testing.conformance.confirm import Confirmation
 
-SUITE_VERSION: Final = "2"
+SUITE_VERSION: Final = "3"
 """Changes when a case or a profile changes what it does."""
 
 Verdict = Literal[
