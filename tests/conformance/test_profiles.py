@@ -138,8 +138,11 @@ def test_profile_that_cannot_be_is_refused_with_the_place(text, words, tmp_path)
 @pytest.mark.parametrize(
     ("protocol", "words"),
     [
-        (HANGS, "alice: link: no answer within 0.3 s of wall time to Requested(request=Create("),
-        (HANGS_LATE, "no answer within 0.3 s of wall time, in "),
+        (
+            HANGS,
+            "alice: link: no answer within 0.3 s of processor time to Requested(request=Create(",
+        ),
+        (HANGS_LATE, "no answer within 0.3 s of processor time, in "),
     ],
 )
 def test_target_that_never_returns_fails_and_ends_the_suite(protocol, words):

@@ -19,7 +19,7 @@ Theory
     A failing fault plan is shrunk (:mod:`.shrinking`) as long as the same requirement breaks in the same
     case with the same seed.
 
-    A target that does not return from one input within a limit of wall time breaks 8.1-2 (an instant ends),
+    A target that does not return from one input within a limit of time breaks 8.1-2 (an instant ends),
     and the suite stops there: what it would still say, nobody has the patience for.
 """
 
@@ -91,7 +91,7 @@ class Wish:
         strict: a broken SHOULD fails.
         quick: stop at the first failure, and do not shrink.
         profile: what the target declares of itself.
-        limit_s: wall time of one run of a case, see :mod:`.watchdog`.
+        limit_s: processor time of one run of a case, see :mod:`.watchdog`.
     """
 
     layer: Layer = "link"
