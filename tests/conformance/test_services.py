@@ -82,12 +82,14 @@ def verdicts(outcome):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "layer"), BUILT_IN)
-def test_built_in_passes_with_two_seeds(name, layer):
+def test_built_in_passes_with_few_seeds(name, layer):
     outcome = run(resolve(name, layer), Wish(layer=layer, seeds=2, strict=True))
     odd = {one for one, said in verdicts(outcome).items() if said in ("FAIL", "ERROR")}
     assert not odd, [one.command(name) for one in outcome.failures]
     undecided = [one for one, said in verdicts(outcome).items() if said == "INCONCLUSIVE"]
-    assert not undecided
+    if undecided:  # by luck: more seeds reach what it is about
+        again = run(resolve(name, layer), Wish(layer=layer, only=tuple(undecided), seeds=12))
+        assert {one: verdicts(again)[one] for one in undecided} == dict.fromkeys(undecided, "PASS")
 
 
 HUNDRED = [
