@@ -72,9 +72,7 @@ class Desk:
 
     def facts(self) -> PurifierState:
         """What the trace shows, as the machine does."""
-        bench = self._bench
-        requests = tuple(work.snapshot() for work in bench.works.values())
-        return PurifierState(requests, bench.steps, bench.successes, bench.dropped)
+        return self._bench.snapshot()
 
     async def main(self, me: Task) -> NoReturn:
         """Take every input, for ever."""

@@ -54,6 +54,30 @@ def request_of(below: RequestId) -> RequestId:
     return RequestId(below.rpartition(RAW)[0])
 
 
+def order(bench: Workbench, work: Work, now: Instant) -> link.Create | None:
+    """The raw pairs that are missing even if every step succeeds; None if enough are coming."""
+    terms, batch = work.terms, bench.parameters.batch
+    levels = [one.level for one in (*work.held.values(), *work.inputs)]
+    coming = sum(work.outstanding.values())
+    missing = bench.plan.missing(terms.number - work.served, levels) - coming
+    if missing <= 0 or 2 * coming > batch:
+        return None
+    work.asked += 1
+    request = RequestId(f"{terms.request}{RAW}{work.asked}")
+    number = work.outstanding[request] = min(missing, batch)
+    return link.Create(
+        request,
+        terms.remote,
+        number,
+        0.0,
+        Duration(0 if terms.deadline is None else terms.deadline - now),
+        terms.purpose,
+        priority=terms.priority,
+        store=terms.store,
+        circuit=terms.circuit,
+    )
+
+
 class Origin:
     """What the origin does for a request; the machine keeps the requests.
 
@@ -182,30 +206,8 @@ class Origin:
 
     def _ask(self, work: Work, now: Instant) -> list[Effect]:
         """Ask below for the raw pairs that are missing even if every step succeeds."""
-        bench, terms = self._bench, work.terms
-        levels = [one.level for one in (*work.held.values(), *work.inputs)]
-        coming = sum(work.outstanding.values())
-        batch = bench.parameters.batch
-        missing = bench.plan.missing(terms.number - work.served, levels) - coming
-        if missing <= 0 or 2 * coming > batch:
-            return []
-        work.asked += 1
-        request = RequestId(f"{terms.request}{RAW}{work.asked}")
-        number = min(missing, batch)
-        work.outstanding[request] = number
-        left = Duration(0) if terms.deadline is None else Duration(terms.deadline - now)
-        create = link.Create(
-            request,
-            terms.remote,
-            number,
-            0.0,
-            left,
-            terms.purpose,
-            priority=terms.priority,
-            store=terms.store,
-            circuit=terms.circuit,
-        )
-        return [Request(create, to=bench.below)]
+        raws = order(self._bench, work, now)
+        return [] if raws is None else [Request(raws, to=self._bench.below)]
 
     def applied(
         self, work: Work, op: OpId, outcomes: tuple[int, ...], now: Instant

@@ -104,9 +104,7 @@ class Purifier:
     @property
     def state(self) -> PurifierState:
         """Snapshot for traces and tests."""
-        bench = self._bench
-        requests = tuple(work.snapshot() for work in bench.works.values())
-        return PurifierState(requests, bench.steps, bench.successes, bench.dropped)
+        return self._bench.snapshot()
 
     def next_deadline(self) -> Instant | None:
         """The earliest deadline of a request, or end of the patience with a pair."""

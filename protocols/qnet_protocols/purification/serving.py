@@ -29,7 +29,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from qnet.coroutine import Interrupted, PeerGone, Task
-from qnet.ids import RequestId
 from qnet.layers import link
 from qnet.layers.link import ErrorCode
 from qnet.machine import Apply, Indicated, Record
@@ -45,7 +44,7 @@ from qnet_protocols.purification.messages import (
     Stop,
     Verdict,
 )
-from qnet_protocols.purification.origin import RAW, Origin
+from qnet_protocols.purification.origin import Origin, order
 from qnet_protocols.purification.peer import Peer
 from qnet_protocols.purification.work import Joint, Output, Work
 from qnet_protocols.purification.workbench import Read, Workbench, sacrificed
@@ -139,7 +138,9 @@ class Scripts:
         """Ask for raw pairs until there are enough for a step."""
         work, bench = one.work, self._bench
         while True:
-            self._ask(me, work)
+            raws = order(bench, work, me.now)
+            if raws is not None:
+                me.request(raws, to=bench.below)
             inputs = bench.plan.choose(work.held.values())
             if inputs:
                 for pair in inputs:
@@ -147,31 +148,6 @@ class Scripts:
                 return inputs
             if await self._news(me, one, until=bench.due(work, share=1)) is None:
                 me.perform(*bench.too_old(work, me.now, share=1))
-
-    def _ask(self, me: Task, work: Work) -> None:
-        """Ask below for the raw pairs that are missing even if every step succeeds."""
-        bench, terms = self._bench, work.terms
-        levels = [held.level for held in work.held.values()]
-        coming, batch = sum(work.outstanding.values()), bench.parameters.batch
-        missing = bench.plan.missing(terms.number - work.served, levels) - coming
-        if missing <= 0 or 2 * coming > batch:
-            return
-        work.asked += 1
-        request = RequestId(f"{terms.request}{RAW}{work.asked}")
-        number = work.outstanding[request] = min(missing, batch)
-        left = Duration(0 if terms.deadline is None else terms.deadline - me.now)
-        create = link.Create(
-            request,
-            terms.remote,
-            number,
-            0.0,
-            left,
-            terms.purpose,
-            priority=terms.priority,
-            store=terms.store,
-            circuit=terms.circuit,
-        )
-        me.request(create, to=bench.below)
 
     async def _step(self, me: Task, one: Serving, inputs: tuple[Held, ...]) -> Output | None:
         """Join pairs with the peer; what is to be handed up, if the verdict says so."""

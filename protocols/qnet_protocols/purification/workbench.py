@@ -51,6 +51,7 @@ from qnet_protocols.purification.work import (
     Drawing,
     Joint,
     Output,
+    PurifierState,
     Reading,
     Work,
 )
@@ -125,6 +126,11 @@ class Workbench:
         work.successes += success
         self.steps += 1
         self.successes += success
+
+    def snapshot(self) -> PurifierState:
+        """What traces show."""
+        requests = tuple(work.snapshot() for work in self.works.values())
+        return PurifierState(requests, self.steps, self.successes, self.dropped)
 
     # ------------------------------------------------------------ slots
 

@@ -15,7 +15,7 @@ Sources
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
 
@@ -29,7 +29,8 @@ from qnet.testing.conformance.features import asked, limits_of, offered, refused
 from qnet.testing.conformance.floor import Floor
 from qnet.testing.conformance.matter import Luck
 from qnet.testing.conformance.parts import Hung, Line, NotApplicable, Violation, drawn
-from qnet.testing.conformance.stage import CYCLE, FLIGHTS
+from qnet.testing.conformance.requirement import Layer
+from qnet.testing.conformance.stage import CYCLE, FLIGHTS, PURPOSE, other
 from qnet.units import Duration, Instant
 
 Mode = Literal["safety", "liveness"]
@@ -72,11 +73,13 @@ class Trial:
         explore: whether the seed also chooses the order of what happens at one instant.
 
     Attributes:
+        layer: whose requirements its cases check.
         subject: what targets its cases are about.
         scale: times and names that its fault plans are made for.
         watched: a run of its cases is bounded in wall time as a whole; others watch each answer.
     """
 
+    layer: ClassVar[Layer] = "link"
     subject: ClassVar[Any] = LinkProtocol
     scale: ClassVar[Scale] = SCALE
     watched: ClassVar[bool] = True
@@ -149,6 +152,10 @@ class Trial:
         self.findings.reached[identifier] += 1
         if not holds:
             self.findings.add(identifier, words, len(self.benches) - 1)
+
+    def expect(self, number: str, holds: bool, words: str) -> None:
+        """:meth:`check` of the requirement of the layer with that number, like "2.1-1"."""
+        self.check(f"QN-{self.layer.upper()}-{number}", holds, words)
 
     def lines(self) -> list[Line]:
         """What happened on all benches, in order."""
@@ -225,6 +232,56 @@ def case(
 ENDS: Final = (ALICE, BOB)
 BOTH: Final = service.BasisChoice(("X", "Z"), (1.0, 1.0))
 PAIRS: Final = (service.Ok, service.OkMeasured)
+
+
+def at_once(bench: Floor, request: RequestId, node: NodeId) -> Any:
+    """How ``request`` ended at ``node`` at the instant of its CREATE, 0; None if it did not."""
+    for at, who, what in bench.said:
+        ends = isinstance(what, (service.Err, service.RequestEnded))
+        if at == 0 and who == node and ends and what.request == request:
+            return what
+    return None
+
+
+def ask_at_random(
+    trial: Trial, bench: Floor, random: KeyedRandom, wishes: Sequence[dict[str, Any]], spread: int
+) -> None:
+    """Two requests or more, by up to ``spread``, of all kinds, some cancelled, some with deadlines."""
+    half = HORIZON // 2
+    for number in range(2 + random.below(spread)):
+        node = ENDS[random.below(2)]
+        limit = CYCLE + random.below(half) if random.uniform() < 0.25 else 0
+        wish = trial.wish(**wishes[random.below(len(wishes))])
+        at = random.below(half)
+        request = bench.create(
+            at, node, str(number), 1 + random.below(3), trial.limit(limit), **wish
+        )
+        if random.uniform() < 0.2:
+            canceller = ENDS[random.below(2)]
+            bench.ask(at + random.below(half), canceller, service.Cancel(request))
+    if random.uniform() < 0.2:
+        node, at = ENDS[random.below(2)], random.below(half)
+        bench.ask(at, node, service.StopAccepting(other(node), PURPOSE))
+        bench.ask(at + 3 * CYCLE, node, service.Accept(other(node), PURPOSE))
+
+
+def ask_unaccepted(
+    trial: Trial, bench: Floor, origin: NodeId, accepted: int | None, direct: int
+) -> None:
+    """A request of ``origin`` whose peer accepts another purpose, or none, ``direct`` of light time away."""
+    if accepted is not None:
+        bench.ask(0, other(origin), service.Accept(origin, accepted))
+    request = bench.create(CYCLE, origin, "1")
+    bench.run()
+    ended = endings(bench, origin).get(request)
+    rejected = code(ended) == service.ErrorCode.REJECTED
+    trial.expect("1.2-1", rejected, f"by {origin}: ended with {ended!r}")
+    heard = bench.heard(other(origin))
+    trial.expect("1.2-2", not heard, f"{other(origin)} hears {heard}")
+    at = next((at for at, _, what in bench.said if what is ended), 0)
+    early = f"rejected at {at} ps, asked at {CYCLE} ps over {direct} ps"
+    if rejected:
+        trial.expect("1.2-4", at >= CYCLE + 2 * direct, early)
 
 
 def endings(bench: Floor, node: NodeId) -> dict[RequestId, Any]:

@@ -18,6 +18,7 @@ Units
 from __future__ import annotations
 
 import heapq
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final, Self
 
@@ -54,7 +55,7 @@ Hold = Callable[[NodeId, service.Ok], int]
 """How long the user of a node keeps a pair before it releases it."""
 
 
-class Floor(Seen):
+class Floor(Seen, ABC):
     """A network in memory. A bench says which machines its nodes have, and what their effects do.
 
     Args:
@@ -95,33 +96,33 @@ class Floor(Seen):
 
     # ------------------------------------------------------------ what a bench is
 
+    @abstractmethod
     def make(self, name: NodeId, incarnation: int) -> dict[str, Any]:
         """The machines of a node."""
-        raise NotImplementedError
 
+    @abstractmethod
     def serve(self, node: NodeId, who: str, request: Request) -> None:
         """Machine ``who`` asks the machine below it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def above(self, who: str) -> str:
         """Who hears what machine ``who`` indicates: a machine, or "app"."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step(self, node: NodeId, op: OpId, instruction: Any, outcomes: list[int]) -> int:
         """Perform one instruction of a program; its duration."""
-        raise NotImplementedError
 
+    @abstractmethod
     def empty(self, node: NodeId, slot: SlotId) -> None:
         """Discard the qubit in a slot."""
-        raise NotImplementedError
 
+    @abstractmethod
     def neighbours(self, name: NodeId) -> tuple[NodeId, ...]:
         """Nodes that hear of it when ``name`` is back."""
-        raise NotImplementedError
 
+    @abstractmethod
     def light_time(self, source: NodeId, target: NodeId) -> int:
         """How long a message takes."""
-        raise NotImplementedError
 
     def perform_other(self, node: Node, who: str, effect: Any) -> None:
         """An effect that only some benches know."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from qnet.layers import link as service
 from qnet.testing.conformance import audit
 from qnet.testing.conformance.bench import Bench
-from qnet.testing.conformance.case import ALL, BOTH, ENDS, HORIZON, Trial, case
-from qnet.testing.conformance.stage import CYCLE, PURPOSE, SHAPES, other
+from qnet.testing.conformance.case import ALL, BOTH, HORIZON, Trial, ask_at_random, case
+from qnet.testing.conformance.stage import CYCLE, SHAPES
 
 WISHES: tuple[dict[str, Any], ...] = (
     {},
@@ -36,22 +35,7 @@ def random_bench(trial: Trial) -> Bench:
         hold=lambda _node, _ok: hold,
         **SHAPES[random.below(2 * len(SHAPES)) % (1 + random.below(len(SHAPES)))],
     )
-    half = HORIZON // 2
-    for number in range(2 + random.below(4)):
-        node = ENDS[random.below(2)]
-        limit = CYCLE + random.below(half) if random.uniform() < 0.25 else 0
-        wish = trial.wish(**WISHES[random.below(len(WISHES))])
-        at = random.below(half)
-        request = bench.create(
-            at, node, str(number), 1 + random.below(3), trial.limit(limit), **wish
-        )
-        if random.uniform() < 0.2:
-            canceller = ENDS[random.below(2)]
-            bench.ask(at + random.below(half), canceller, service.Cancel(request))
-    if random.uniform() < 0.2:
-        node, at = ENDS[random.below(2)], random.below(half)
-        bench.ask(at, node, service.StopAccepting(other(node), PURPOSE))
-        bench.ask(at + 3 * CYCLE, node, service.Accept(other(node), PURPOSE))
+    ask_at_random(trial, bench, random, WISHES, 4)
     return bench
 
 

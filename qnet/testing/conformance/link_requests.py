@@ -13,6 +13,8 @@ from qnet.testing.conformance.case import (
     ENDS,
     PAIRS,
     Trial,
+    ask_unaccepted,
+    at_once,
     case,
     code,
     delivered,
@@ -68,15 +70,6 @@ def quick(trial: Trial, **options: Any) -> Bench:
     return bench
 
 
-def at_once(bench: Bench, request: str, node: str) -> Any:
-    """How ``request`` ended at ``node`` at the instant of its CREATE, 0."""
-    for at, who, what in bench.said:
-        ends = isinstance(what, (service.Err, service.RequestEnded))
-        if at == 0 and who == node and ends and what.request == request:
-            return what
-    return None
-
-
 # ---------------------------------------------------------------- 1.1 ends
 
 
@@ -124,20 +117,7 @@ def purpose_that_nobody_accepts(trial: Trial) -> None:
     """The peer accepts another purpose, or none."""
     for origin in ENDS:
         for accept in (None, PURPOSE + 1):
-            bench = trial.bench(accept=False)
-            if accept is not None:
-                bench.ask(0, other(origin), service.Accept(origin, accept))
-            request = bench.create(CYCLE, origin, "1")
-            bench.run()
-            ended = endings(bench, origin).get(request)
-            rejected = code(ended) == ErrorCode.REJECTED
-            trial.check("QN-LINK-1.2-1", rejected, f"by {origin}: ended with {ended!r}")
-            heard = bench.heard(other(origin))
-            trial.check("QN-LINK-1.2-2", not heard, f"{other(origin)} hears {heard}")
-            at = next((at for at, _, what in bench.said if what is ended), 0)
-            early = f"rejected at {at} ps, asked at {CYCLE} ps over {DIRECT} ps"
-            if rejected:
-                trial.check("QN-LINK-1.2-4", at >= CYCLE + 2 * DIRECT, early)
+            ask_unaccepted(trial, trial.bench(accept=False), origin, accept, DIRECT)
 
 
 @case("QN-LINK-1.2-3", once=True)

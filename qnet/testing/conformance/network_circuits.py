@@ -8,9 +8,9 @@ from qnet.ids import CircuitId, NodeId
 from qnet.layers import link as service
 from qnet.layers.link import ErrorCode
 from qnet.layers.network import CircuitDown, CircuitUp, CloseCircuit, OpenCircuit
-from qnet.testing.conformance.case import ENDS, case, code, delivered, endings
+from qnet.testing.conformance.case import ENDS, at_once, case, code, delivered, endings
 from qnet.testing.conformance.chain import WORN, Chain
-from qnet.testing.conformance.service_requests import LONG, at_once, middles
+from qnet.testing.conformance.service_requests import LONG, middles
 from qnet.testing.conformance.services import NetworkTrial
 from qnet.testing.conformance.stage import CYCLE, PURPOSE, other
 

@@ -18,10 +18,11 @@ from qnet.testing.conformance.faults import ALICE, BOB, STATION, Scale
 from qnet.testing.conformance.matter import Luck
 from qnet.testing.conformance.optics import Optics
 from qnet.testing.conformance.parts import NotApplicable
+from qnet.testing.conformance.requirement import Layer
 from qnet.testing.conformance.stage import CYCLE, FLIGHTS
 from qnet.units import Duration
 
-LAYER: Final = "physical"
+LAYER: Final[Layer] = "physical"
 ROUNDING: Final = 1e-9
 SETTINGS: Final = 6
 """Random optics that one seed tries."""
@@ -33,14 +34,11 @@ State = Sequence[Sequence[complex]]
 class SchemeTrial(Trial):
     """A trial of a heralding scheme, with its default parameters."""
 
+    layer: ClassVar[Layer] = LAYER
     subject: ClassVar[Any] = HeraldingScheme
     scale: ClassVar[Scale] = Scale(
         Duration(sum(FLIGHTS)), Duration(CYCLE), HORIZON, (ALICE, BOB), (STATION,)
     )
-
-    def expect(self, number: str, holds: bool, words: str) -> None:
-        """Requirement ``number`` of the layer was reached; does it hold here?"""
-        self.check(f"QN-PHYSICAL-{number}", holds, words)
 
     def optics(self, **options: Any) -> Optics:
         """A link with the luck of the seed; its faults are those of the trial's plan."""

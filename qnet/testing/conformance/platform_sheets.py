@@ -10,8 +10,9 @@ import msgspec
 
 from qnet.seams import PlatformSheet
 from qnet.testing.conformance.case import Trial, case
+from qnet.testing.conformance.requirement import Layer
 
-LAYER: Final = "platform"
+LAYER: Final[Layer] = "platform"
 CONFIDENCES: Final = ("found", "memory", "derived", "assumed")
 WAVELENGTHS_M: Final = (1e-7, 1.0)
 
@@ -19,11 +20,8 @@ WAVELENGTHS_M: Final = (1e-7, 1.0)
 class SheetTrial(Trial):
     """A trial of a sheet: it is read."""
 
+    layer: ClassVar[Layer] = LAYER
     subject: ClassVar[Any] = PlatformSheet
-
-    def expect(self, number: str, holds: bool, words: str) -> None:
-        """Requirement ``number`` of the layer was reached; does it hold here?"""
-        self.check(f"QN-PLATFORM-{number}", holds, words)
 
 
 def leaves(record: Any, prefix: str = "") -> Iterator[tuple[str, bool]]:

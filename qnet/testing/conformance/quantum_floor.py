@@ -16,6 +16,7 @@ Units
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -53,13 +54,13 @@ class QuantumFloor(Floor):
         self._raws: dict[int, frozenset[PairId]] = {}
         self._given: dict[tuple[NodeId, SlotId], int] = {}
 
+    @abstractmethod
     def platform(self, name: NodeId) -> Platform:
         """Processor of a node."""
-        raise NotImplementedError
 
+    @abstractmethod
     def watched(self, qubit: int) -> bool:
         """Whether a qubit must stay although its slot is emptied."""
-        raise NotImplementedError
 
     def entangle(
         self,

@@ -12,6 +12,9 @@ from qnet.testing.conformance.case import (
     ENDS,
     HORIZON,
     PAIRS,
+    ask_at_random,
+    ask_unaccepted,
+    at_once,
     code,
     delivered,
     endings,
@@ -77,22 +80,7 @@ def random_chain(trial: ServiceTrial) -> Chain:
     hold = HOLDS[random.below(3)]
     revoked = REVOKED[trial.random("revoked").below(2)] if trial.layer == "purify" else 0.0
     bench = trial.chain(middles=middles(trial), hold=lambda _node, _ok: hold, revoke_prob=revoked)
-    half = HORIZON // 2
-    for number in range(2 + random.below(3)):
-        node = ENDS[random.below(2)]
-        limit = CYCLE + random.below(half) if random.uniform() < 0.25 else 0
-        wish = trial.wish(**WISHES[random.below(len(WISHES))])
-        at = random.below(half)
-        request = bench.create(
-            at, node, str(number), 1 + random.below(3), trial.limit(limit), **wish
-        )
-        if random.uniform() < 0.2:
-            canceller = ENDS[random.below(2)]
-            bench.ask(at + random.below(half), canceller, service.Cancel(request))
-    if random.uniform() < 0.2:
-        node, at = ENDS[random.below(2)], random.below(half)
-        bench.ask(at, node, service.StopAccepting(other(node), PURPOSE))
-        bench.ask(at + 3 * CYCLE, node, service.Accept(other(node), PURPOSE))
+    ask_at_random(trial, bench, random, WISHES, 3)
     return bench
 
 
@@ -145,20 +133,7 @@ def purpose_that_nobody_accepts(trial: ServiceTrial) -> None:
     for origin in ENDS:
         for accept in (None, PURPOSE + 1):
             bench = trial.chain(accept=False)
-            if accept is not None:
-                bench.ask(0, other(origin), service.Accept(origin, accept))
-            request = bench.create(CYCLE, origin, "1")
-            bench.run()
-            ended = endings(bench, origin).get(request)
-            rejected = code(ended) == ErrorCode.REJECTED
-            trial.expect("1.2-1", rejected, f"by {origin}: ended with {ended!r}")
-            heard = bench.heard(other(origin))
-            trial.expect("1.2-2", not heard, f"{other(origin)} hears {heard}")
-            at = next((at for at, _, what in bench.said if what is ended), 0)
-            least = 2 * bench.light_time(ALICE, BOB)
-            early = f"rejected at {at} ps, asked at {CYCLE} ps over {least // 2} ps"
-            if rejected:
-                trial.expect("1.2-4", at >= CYCLE + least, early)
+            ask_unaccepted(trial, bench, origin, accept, bench.light_time(ALICE, BOB))
             trial.audit(bench)
 
 
@@ -182,15 +157,6 @@ def purpose_that_is_not_accepted_any_more(trial: ServiceTrial) -> None:
 
 
 # ---------------------------------------------------------------- 1.3 refusals
-
-
-def at_once(bench: Chain, request: str, node: NodeId) -> Any:
-    """How ``request`` ended at ``node`` at the instant of its CREATE, 0."""
-    for at, who, what in bench.said:
-        ends = isinstance(what, (service.Err, service.RequestEnded))
-        if at == 0 and who == node and ends and what.request == request:
-            return what
-    return None
 
 
 def refused(
