@@ -30,7 +30,6 @@ from qnet.machine import (
     Send,
 )
 from qnet.program import Draw, Gate, Measure, Program
-from qnet.seams import LinkProtocol
 from qnet.units import Duration, Instant
 from qnet_protocols.link import messages as wire
 from qnet_protocols.link.egp import PROTOCOL, EgpEnd
@@ -45,8 +44,12 @@ class Mutant:
 
     name: str
     breaks: str
-    protocol: LinkProtocol
+    protocol: Any
     seeds: int = 2
+
+    @property
+    def layer(self) -> str:
+        return self.breaks.split("-")[1].lower()
 
 
 MUTANTS: list[Mutant] = []

@@ -18,7 +18,7 @@ from qnet_nodes.trapped_ion import SR88_2020
 from qnet_protocols.heralding.double_click import SCHEME
 from qnet_protocols.heralding.midpoint import HeraldRefused, HeraldReported
 
-from .service_mutants import Mutant
+from .mutants import Mutant
 
 alter = msgspec.structs.replace
 MUTANTS: list[Mutant] = []

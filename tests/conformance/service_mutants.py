@@ -7,7 +7,7 @@ returns. ``seeds`` is how many seeds the suite may need to catch one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import msgspec
@@ -34,22 +34,10 @@ from qnet_protocols.network.qnp import PROTOCOL as QNP
 from qnet_protocols.purification import messages as steps
 from qnet_protocols.purification.dejmps import PROTOCOL as DEJMPS
 
+from .mutants import Mutant
+
 alter = msgspec.structs.replace
 ENDS = (link.RequestEnded, link.Err)
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """A protocol with one fault."""
-
-    name: str
-    breaks: str
-    protocol: Any
-    seeds: int = 2
-
-    @property
-    def layer(self) -> str:
-        return self.breaks.split("-")[1].lower()
 
 
 MUTANTS: list[Mutant] = []
