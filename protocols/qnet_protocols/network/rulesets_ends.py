@@ -4,7 +4,8 @@ Theory
     The rule ``last`` of a RuleSet numbers the end-to-end pairs, at one node for both ends: index and order
     agree without a word between the ends. The initiator alone ends a request, with the indices that it has
     announced; the responder announces what it still lacks of them, takes back what it has beyond them, and
-    ends. After a break it may lack some for ever: it says which, and the initiator takes them back.
+    ends. After a break it may lack some for ever: it says which, and the initiator takes them back. Where no
+    pair is valid, a request that was not cancelled has failed (ERR EXPIRE), whatever the other end could say.
 Late, early, impossible
     *Late:* anything about a RuleSet that is over; of the last ``RECENT_LIMIT`` pairs it is still heard that
     they are void.
@@ -130,6 +131,8 @@ class End:
 
     def _say_end(self, code: ErrorCode | None, detail: str, cancelled: bool) -> None:
         setup = self.setup
+        if code is None and not cancelled and not self.delivered:
+            code, detail = ErrorCode.EXPIRE, f"none of {setup.pairs} pairs is valid here"
         if code is None:
             self._outbox.tell(
                 RequestEnded(
