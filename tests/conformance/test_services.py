@@ -12,6 +12,7 @@ from qnet.errors import PluginError
 from qnet.layers import link
 from qnet.machine import Indicate, Requested
 from qnet.plugins import names
+from qnet.testing.conformance import faults as plans
 from qnet.testing.conformance.case import CASES
 from qnet.testing.conformance.features import offered
 from qnet.testing.conformance.requirement import prose, register
@@ -133,6 +134,26 @@ def test_built_in_passes_case(name, layer, case):
     assert not outcome.failures, [one.command(name) for one in outcome.failures]
     assert not any(one.error for one in outcome.results)
     assert outcome.results[0].runs >= 1
+
+
+FOUND = [
+    ("qnp", "1.1-7", 42, "crash m1 769334153..769334154"),
+    ("qnp", "1.1-7", 67, "crash m1 301507746..301507747"),
+    ("rulesets", "2.4-7", 39, "crash m2 252877331..252877332"),
+    ("rulesets", "1.1-3", 66, "crash alice 559506063..559506064"),
+    ("rulesets", "1.1-3", 95, "crash bob 451152070..458926234"),
+]
+"""What the suite has found in the built-ins, with its smallest fault plans."""
+
+
+@pytest.mark.parametrize(("name", "number", "seed", "faults"), FOUND)
+def test_what_was_found_is_mended(name, number, seed, faults):
+    case = "network-random-requests-at-rest"
+    plan = plans.parse(faults)
+    wish = Wish(layer="network", cases=(case,), seed=seed, seeds=1, faults=plan, strict=True)
+    outcome = run(resolve(name, "network"), wish)
+    assert verdicts(outcome)[f"QN-NETWORK-{number}"] == "PASS"
+    assert not outcome.failures
 
 
 # ---------------------------------------------------------------- targets

@@ -414,6 +414,9 @@ class Courses:
         if isinstance(course.end, Initiator):
             self._on_broken(course, code, detail)
         elif isinstance(course.end, Responder) and course.engine is not None:
+            if told_by is not None and not course.engine.closed:
+                # The initiator may have lost its memory, and with it the request: a message finds that out.
+                self._outbox.send(course.setup.nodes[0], Broken(course.name, int(code), detail))
             course.engine.close()
             self._rest(course)
             course.end.settle()
